@@ -1,0 +1,46 @@
+.POSIX:
+
+# The programs in the chapter's order; to add one, add it here.
+PROGRAMS = tcpC/tcpC otherTCPclient/otherTCPclient tcpS/tcpS otherTCPserver/otherTCPserver \
+	udpC/udpC udpS/udpS concTCP/concTCP unixSocket/unixSocket
+
+FLAGS = -std=c11 -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wmissing-prototypes \
+	-Wvla -pthread
+
+# CC, CFLAGS and LDFLAGS are taken by the shell, so that they may come from the environment
+# or from make's command line alike.
+COMPILE = $${CC:-cc} $(FLAGS) $$CFLAGS
+
+all: $(PROGRAMS) ## build every program beside its source (the default)
+
+$(PROGRAMS): Makefile
+
+.SUFFIXES: .c
+.c:
+	$(COMPILE) -o $@ $< $$LDFLAGS
+
+demo: all ## run each section's session and print it
+	@tests/demo
+
+deps: ## install what test and lint need, or print the command that does
+	@tests/deps
+
+test: all ## run every test against the programs
+	@tests/run
+
+lint: ## check layout, C and shell without running anything
+	@tests/lint $(PROGRAMS:=.c)
+
+clean: ## remove everything that was built
+	rm -rf build $(PROGRAMS)
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):[^#]*## /make \1	/p' Makefile | expand -t 14
+
+# Every program once more, as DIR/NAME, for BUILD=DIR tests/run:
+#     make variant DIR=build/debug CFLAGS=-g
+variant:
+	@mkdir -p $(DIR)
+	@for p in $(PROGRAMS); do \
+		$(COMPILE) -o "$(DIR)/$${p##*/}" "$$p.c" $$LDFLAGS || exit 1; \
+	done
