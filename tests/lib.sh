@@ -1,0 +1,411 @@
+# lib.sh - what every test script here is made of. See README.md beside it.
+# shellcheck shell=sh
+#
+# A script sources this file, makes its checks and closes with `finish`.
+
+set -u
+ROOT=$(cd "$(dirname "$0")/.." && pwd)
+ME=$(basename "$0" .sh)
+BUILD=${BUILD:-$ROOT}
+case $BUILD in
+/*) ;;
+*) BUILD=$ROOT/$BUILD ;;
+esac
+RUN_WITH=${RUN_WITH:-}
+SLOW=${TEST_SLOW:-1}
+PEER=${PEER:-$ROOT/build/tests/peer}
+PASSED=0
+FAILED=0
+SKIPPED=0
+STATUS=      # of the program that ended last
+STARTED=     # processes of ours that may still run
+COUNTER=0    # numbers the files below $T
+SETUP=       # words for the peer to carry out before it starts a program
+STDOUT=      # where a program's stdout goes, if not into the file $OUT; - closes it
+
+if [ ! -x "$PEER" ]; then
+    printf 'FAIL %s: there is no %s; tests/run builds it\n' "$ME" "$PEER"
+    exit 1
+fi
+export LC_ALL=C
+T=$(mktemp -d "${TMPDIR:-/tmp}/tests.XXXXXX") || exit 1
+chmod 711 "$T"
+trap 'exit 143' TERM INT HUP
+trap clean_up EXIT
+
+clean_up() {
+    trap - EXIT
+    for _pid in $STARTED; do
+        kill -KILL "$_pid" 2>/dev/null
+    done
+    rm -rf "$T"
+}
+
+# --- Results ------------------------------------------------------------------------
+
+ok() { # WHAT
+    PASSED=$((PASSED + 1))
+    printf 'ok %s: %s\n' "$ME" "$1"
+}
+
+fail() { # WHAT [EXPECTED GOT]
+    FAILED=$((FAILED + 1))
+    printf 'FAIL %s: %s\n' "$ME" "$1"
+    if [ $# -ge 3 ]; then
+        printf '%s' "$2" >"$T/show"
+        printf '    expected: %s\n' "$("$PEER" show "$T/show")"
+        printf '%s' "$3" >"$T/show"
+        printf '    got:      %s\n' "$("$PEER" show "$T/show")"
+    elif [ $# -eq 2 ]; then
+        printf '    %s\n' "$2"
+    fi
+}
+
+skip() { # WHAT WHY
+    SKIPPED=$((SKIPPED + 1))
+    printf 'skip %s: %s (%s)\n' "$ME" "$1" "$2"
+}
+
+# True where TOOL is there. Else WHAT is skipped, and failed where CI is set.
+need() { # TOOL WHAT
+    command -v "$1" >/dev/null 2>&1 && return 0
+    if [ -n "${CI:-}" ]; then
+        fail "$2" "$1 is missing, and CI is set"
+    else
+        skip "$2" "$1 is missing"
+    fi
+    return 1
+}
+
+# True unless TEST_WITHOUT names WORD: what a build cannot show, by its nature.
+can() { # WORD WHAT
+    case " ${TEST_WITHOUT:-} " in
+    *" $1 "*)
+        skip "$2" "TEST_WITHOUT names $1"
+        return 1
+        ;;
+    esac
+}
+
+# True where a tried thing works here. Else WHAT is skipped: no tool can mend it.
+possible() { # WHAT WHY COMMAND...
+    _what=$1 _why=$2
+    shift 2
+    "$@" >/dev/null 2>&1 && return 0
+    skip "$_what" "$_why"
+    return 1
+}
+
+# The last command of a script: without it the script counts as cut short.
+finish() {
+    printf 'end %s\n' "$ME"
+    [ "$FAILED" -eq 0 ]
+    exit
+}
+
+is() { # WHAT EXPECTED GOT
+    if [ "$2" = "$3" ]; then ok "$1"; else fail "$1" "$2" "$3"; fi
+}
+
+like() { # WHAT PATTERN(of the shell) GOT
+    # shellcheck disable=SC2254
+    case $3 in
+    $2) ok "$1" ;;
+    *) fail "$1" "$2" "$3" ;;
+    esac
+}
+
+at_most() { # WHAT MOST GOT
+    if [ "$3" -le "$2" ]; then ok "$1"; else fail "$1" "at most $2" "$3"; fi
+}
+
+true_that() { # WHAT COMMAND...
+    _what=$1
+    shift
+    if "$@"; then ok "$_what"; else fail "$_what" "not so: $*"; fi
+}
+
+# The text of a file as `printf %b` writes it: "\\0NNN" for a byte.
+holds() { # FILE TEXT
+    printf '%b' "$2" | cmp -s - "$1"
+}
+
+file_is() { # WHAT FILE TEXT
+    if holds "$2" "$3"; then
+        ok "$1"
+    else
+        fail "$1"
+        printf '%b' "$3" >"$T/show"
+        printf '    expected: %s\n' "$("$PEER" show "$T/show")"
+        printf '    got:      %s\n' "$("$PEER" show "$2")"
+    fi
+}
+
+# The whole of what a program that has ended gave: exit status, stdout, stderr.
+gives() { # WHAT STATUS STDOUT STDERR
+    if [ "$STATUS" = "$2" ] && holds "$OUT" "$3" && holds "$ERR" "$4"; then
+        ok "$1"
+        return
+    fi
+    fail "$1"
+    printf '%b' "$3" >"$T/show-out"
+    printf '%b' "$4" >"$T/show-err"
+    printf '    expected: status %s, stdout "%s", stderr "%s"\n' "$2" \
+        "$("$PEER" show "$T/show-out")" "$("$PEER" show "$T/show-err")"
+    printf '    got:      status %s, stdout "%s", stderr "%s"\n' "$STATUS" \
+        "$("$PEER" show "$OUT")" "$("$PEER" show "$ERR")"
+}
+
+# --- Waiting ------------------------------------------------------------------------
+
+# Tries COMMAND again and again until it is true. The one place that sleeps.
+wait_for() { # SECONDS COMMAND...
+    _until=$(($(date +%s) + $1 * SLOW + 1))
+    shift
+    until "$@"; do
+        [ "$(date +%s)" -lt "$_until" ] || return 1
+        sleep 0.02
+    done
+}
+
+has() { # FILE TEXT
+    grep -qF -- "$2" "$1"
+}
+
+lines() { # FILE
+    wc -l <"$1" | tr -d ' '
+}
+
+has_line() { # FILE
+    [ "$(lines "$1")" -ge 1 ]
+}
+
+over() { # PID: it has ended, waited for or not
+    [ ! -e "/proc/$1" ] || grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null
+}
+
+file_has_or_over() { # FILE PID
+    has_line "$1" || over "$2"
+}
+
+becomes() { # WHAT FILE TEXT: the file holds TEXT, and soon
+    wait_for 10 holds "$2" "$3"
+    file_is "$1" "$2" "$3"
+}
+
+comes() { # WHAT FILE TEXT: the file has TEXT in it, and soon
+    if wait_for 10 has "$2" "$3"; then
+        ok "$1"
+    else
+        fail "$1"
+        printf '    expected: ...%s...\n' "$3"
+        printf '    got:      %s\n' "$("$PEER" show "$2")"
+    fi
+}
+
+# --- Programs under test ------------------------------------------------------------
+
+# $BUILD/NAME/NAME beside its source, $BUILD/NAME in a variant's folder.
+program() { # NAME
+    if [ -d "$BUILD/$1" ]; then echo "$BUILD/$1/$1"; else echo "$BUILD/$1"; fi
+}
+
+new_files() {
+    COUNTER=$((COUNTER + 1))
+    OUT=$T/$COUNTER.out
+    ERR=$T/$COUNTER.err
+    : >"$OUT"
+    : >"$ERR"
+}
+
+# Runs a program to its end with INPUT, as `printf %b` writes it, on a pipe as stdin.
+# Sets STATUS (124 where it did not end), OUT, ERR.
+typed() { # INPUT NAME ARG...
+    _input=$1
+    _prog=$(program "$2")
+    shift 2
+    new_files
+    case $STDOUT in
+    '')
+        # shellcheck disable=SC2086
+        printf '%b' "$_input" | timeout -k 2 $((20 * SLOW)) \
+            "$PEER" $SETUP run $RUN_WITH "$_prog" "$@" >"$OUT" 2>"$ERR" 3>&-
+        ;;
+    -)
+        # shellcheck disable=SC2086
+        printf '%b' "$_input" | timeout -k 2 $((20 * SLOW)) \
+            "$PEER" $SETUP run $RUN_WITH "$_prog" "$@" >&- 2>"$ERR" 3>&-
+        ;;
+    *)
+        # shellcheck disable=SC2086
+        printf '%b' "$_input" | timeout -k 2 $((20 * SLOW)) \
+            "$PEER" $SETUP run $RUN_WITH "$_prog" "$@" >"$STDOUT" 2>"$ERR" 3>&-
+        ;;
+    esac
+    STATUS=$?
+}
+
+# Starts a program and leaves it running. Its stdin is the file STDIN (/dev/null).
+# Sets STARTED_PID, OUT, ERR.
+launch() { # NAME ARG...
+    _prog=$(program "$1")
+    shift
+    new_files
+    case $STDOUT in
+    '')
+        # shellcheck disable=SC2086
+        "$PEER" $SETUP run $RUN_WITH "$_prog" "$@" \
+            <"${STDIN:-/dev/null}" >"$OUT" 2>"$ERR" 3>&- &
+        ;;
+    -)
+        # shellcheck disable=SC2086
+        "$PEER" $SETUP run $RUN_WITH "$_prog" "$@" \
+            <"${STDIN:-/dev/null}" >&- 2>"$ERR" 3>&- &
+        ;;
+    *)
+        # shellcheck disable=SC2086
+        "$PEER" $SETUP run $RUN_WITH "$_prog" "$@" \
+            <"${STDIN:-/dev/null}" >"$STDOUT" 2>"$ERR" 3>&- &
+        ;;
+    esac
+    STARTED_PID=$!
+    STARTED="$STARTED $STARTED_PID"
+}
+
+# Starts a server and waits for its first line. Sets SERVER, PORT, OUT, ERR.
+serve() { # NAME ARG...
+    launch "$@"
+    SERVER=$STARTED_PID
+    wait_for 10 file_has_or_over "$ERR" "$SERVER"
+    PORT=$(sed -n '1s/^[A-Za-z]*: listening on .*:\([0-9]*\)$/\1/p' "$ERR")
+    if ! sed -n 1p "$ERR" | grep -q ': listening on '; then
+        fail "$1 starts" "$1: listening on ..." "$(cat "$ERR")"
+        PORT=1
+        return 1
+    fi
+}
+
+# Waits for the end of a process of ours: STATUS, or "running" and then it is killed.
+await_end() { # PID
+    if wait_for 10 over "$1"; then
+        wait "$1" 2>/dev/null
+        STATUS=$?
+    else
+        STATUS=running
+        kill -KILL "$1"
+        wait "$1" 2>/dev/null
+    fi
+    _left=
+    for _pid in $STARTED; do
+        [ "$_pid" = "$1" ] || _left="$_left $_pid"
+    done
+    STARTED=$_left
+}
+
+stop() { # SIGNAL: sends it to SERVER and waits for the end
+    kill -"$1" "$SERVER" 2>/dev/null
+    await_end "$SERVER"
+}
+
+# A client at its prompt: its keyboard is descriptor 3 of the script.
+open_client() { # NAME ARG...
+    rm -f "$T/keys"
+    mkfifo "$T/keys"
+    STDIN=$T/keys
+    launch "$@"
+    STDIN=
+    CLIENT=$STARTED_PID
+    exec 3>"$T/keys"
+}
+
+type_in() { # TEXT
+    printf '%b' "$1" >&3
+}
+
+end_input() {
+    exec 3>&-
+}
+
+# --- The other end ------------------------------------------------------------------
+
+# Carries out the peer's words; passes where all of them went as they should.
+talk() { # WHAT WORD...
+    _what=$1
+    shift
+    if "$PEER" "$@" >"$T/talk.out" 2>"$T/talk.err" 3>&-; then
+        ok "$_what"
+    else
+        fail "$_what" "$(cat "$T/talk.err")"
+    fi
+}
+
+# Starts a scripted peer and leaves it to its words. Sets PEER_PID, PEER_OUT.
+peer_start() { # WORD...
+    COUNTER=$((COUNTER + 1))
+    PEER_OUT=$T/$COUNTER.peer
+    : >"$PEER_OUT"
+    "$PEER" "$@" >"$PEER_OUT" 2>"$PEER_OUT.err" 3>&- &
+    PEER_PID=$!
+    STARTED="$STARTED $PEER_PID"
+}
+
+# The same for one that listens: sets PEER_PORT once it can be connected to.
+peer_listen() { # WORD...
+    peer_start "$@"
+    wait_for 10 file_has_or_over "$PEER_OUT" "$PEER_PID"
+    PEER_PORT=$(sed -n 1p "$PEER_OUT")
+    PEER_PORT=${PEER_PORT:-1}
+}
+
+# Waits until a scripted peer has done its word `touch $T/NAME`.
+reached() { # NAME
+    wait_for 10 [ -e "$T/$1" ]
+    rm -f "$T/$1"
+}
+
+peer_ends() { # WHAT: the scripted peer came to the end of its words
+    _status=$STATUS
+    await_end "$PEER_PID"
+    if [ "$STATUS" = 0 ]; then
+        ok "$1"
+    else
+        fail "$1" "$(cat "$PEER_OUT.err")"
+    fi
+    STATUS=$_status
+}
+
+has_ipv6() { # WHAT
+    possible "$1" 'no IPv6 here' "$PEER" listen '[::1]:0'
+}
+
+# --- Looking at a running program ---------------------------------------------------
+
+descriptors() { # PID
+    # shellcheck disable=SC2012
+    ls "/proc/$1/fd" | wc -l | tr -d ' '
+}
+
+threads() { # PID
+    # shellcheck disable=SC2012
+    ls "/proc/$1/task" | wc -l | tr -d ' '
+}
+
+memory_kb() { # PID
+    awk '/^VmRSS:/ { print $2 }' "/proc/$1/status"
+}
+
+has_descriptors() { # PID COUNT
+    [ "$(descriptors "$1")" -eq "$2" ]
+}
+
+has_threads() { # PID COUNT
+    [ "$(threads "$1")" -eq "$2" ]
+}
+
+# The descriptors and threads of PID are soon down to these counts again.
+left_nothing() { # WHAT PID DESCRIPTORS THREADS
+    wait_for 10 has_descriptors "$2" "$3"
+    wait_for 10 has_threads "$2" "$4"
+    is "$1" "$3 descriptors, $4 threads" \
+        "$(descriptors "$2") descriptors, $(threads "$2") threads"
+}
