@@ -36,7 +36,8 @@ trap clean_up EXIT
 clean_up() {
     trap - EXIT
     for _pid in $STARTED; do
-        kill -KILL "$_pid" 2>/dev/null
+        # One that ended may have left its number to a stranger's process or thread.
+        [ "$(ps -o ppid= -p "$_pid" | tr -d ' ')" = $$ ] && kill -KILL "$_pid"
     done
     rm -rf "$T"
 }
