@@ -131,7 +131,7 @@ rm "$T/go" "$WHERE"
 WHERE=$T/no/such
 refused 'no such folder' 'No such file or directory'
 
-# Two servers in the same instant: one has PATH, and can be reached.
+# Servers that start in the same instant: the last to take PATH has it, and can be reached.
 for _round in 1 2 3 4 5 6 7 8; do
     WHERE=$T/race
     "$PEER" listen "$WHERE" >/dev/null
@@ -146,7 +146,8 @@ for _round in 1 2 3 4 5 6 7 8; do
         # shellcheck disable=SC2086
         has "$_err" 'listening on' && _up=$((_up + 1))
     done
-    is "four servers at once on a dead socket, round $_round: one listens" 1 "$_up"
+    true_that "four servers at once on a dead socket, round $_round: it is served" \
+        [ "$_up" -ge 1 ]
     served "four servers at once on a dead socket, round $_round: it can be reached"
     for SERVER in $_pids; do
         stop TERM
