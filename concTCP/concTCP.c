@@ -421,20 +421,23 @@ static int accept_next(int listener, struct sockaddr *peer, socklen_t *size)
         if (fd >= 0)
             return fd;
         switch (errno) {
-        case EMFILE:
-        case ENFILE:
-        case ENOBUFS:
-        case ENOMEM:
-            wait_out("accept", errno);
+        case EINTR:
+        case ECONNABORTED:
+        case EPROTO:
+        case ENETDOWN: /* from here on: what Linux passes on of the new connection */
+        case ENETUNREACH:
+        case EHOSTUNREACH:
+        case ENOPROTOOPT:
+        case EOPNOTSUPP:
+        case ETIMEDOUT:
             break;
         case EBADF:
         case EFAULT:
         case EINVAL:
         case ENOTSOCK:
-        case EOPNOTSUPP:
             die("accept", "", strerror(errno));
-        default: /* EINTR, ECONNABORTED, EPROTO, and errors of the network */
-            break;
+        default: /* EMFILE, ENFILE, ENOBUFS, ENOMEM: a lack that passes */
+            wait_out("accept", errno);
         }
     }
 }
@@ -655,7 +658,7 @@ static int print_text(FILE *file, const char *label, const char *text, size_t le
             fprintf(file, "\\x%02x", (unsigned char)text[i++]);
     }
     putc_unlocked('\n', file);
-    int result = fflush(file);
+    int result = fflush(file) != 0 || ferror(file) ? -1 : 0;
     funlockfile(file);
     return result;
 }

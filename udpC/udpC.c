@@ -393,7 +393,7 @@ static int print_text(FILE *file, const char *label, const char *text, size_t le
             fprintf(file, "\\x%02x", (unsigned char)text[i++]);
     }
     putc_unlocked('\n', file);
-    int result = fflush(file);
+    int result = fflush(file) != 0 || ferror(file) ? -1 : 0;
     funlockfile(file);
     return result;
 }

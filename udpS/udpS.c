@@ -415,7 +415,7 @@ static int print_text(FILE *file, const char *label, const char *text, size_t le
             fprintf(file, "\\x%02x", (unsigned char)text[i++]);
     }
     putc_unlocked('\n', file);
-    int result = fflush(file);
+    int result = fflush(file) != 0 || ferror(file) ? -1 : 0;
     funlockfile(file);
     return result;
 }
@@ -454,9 +454,11 @@ static size_t receive_datagram(int fd, char *data, size_t size,
         if (n >= 0)
             return (size_t)n;
         switch (errno) {
-        case ENOBUFS:
-        case ENOMEM:
-            wait_out("recvfrom", errno);
+        case EINTR:
+        case ECONNREFUSED: /* what ICMP says of an answer sent before */
+        case EHOSTUNREACH:
+        case ENETUNREACH:
+        case ENETDOWN:
             break;
         case EBADF:
         case EFAULT:
@@ -465,8 +467,8 @@ static size_t receive_datagram(int fd, char *data, size_t size,
         case ENOTSOCK:
         case EOPNOTSUPP:
             die("recvfrom", "", strerror(errno));
-        default: /* EINTR, and what ICMP says of an answer sent before */
-            break;
+        default: /* ENOBUFS, ENOMEM: a lack that passes */
+            wait_out("recvfrom", errno);
         }
     }
 }
