@@ -2,7 +2,8 @@
 
 # The programs in the chapter's order; to add one, add it here.
 PROGRAMS = tcpC/tcpC otherTCPclient/otherTCPclient tcpS/tcpS otherTCPserver/otherTCPserver \
-	udpC/udpC udpS/udpS concTCP/concTCP unixSocket/unixSocket
+	udpC/udpC udpS/udpS concTCP/concTCP unixSocket/unixSocket wsServer/wsServer \
+	wsClient/wsClient
 
 FLAGS = -std=c11 -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wmissing-prototypes \
 	-Wvla -pthread
@@ -27,6 +28,13 @@ deps: ## install what test and lint need, or print the command that does
 
 test: all ## run every test against the programs
 	@tests/run
+
+conformance: all build/tests/peer ## hold the WebSocket programs against RFC 6455
+	@sh tests/conformance.sh
+
+build/tests/peer: tests/peer.c
+	@mkdir -p build/tests
+	$(COMPILE) -o $@ tests/peer.c $$LDFLAGS
 
 lint: ## check layout, C and shell without running anything
 	@tests/lint $(PROGRAMS:=.c)

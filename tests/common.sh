@@ -204,14 +204,14 @@ for _server in $TCP_SERVERS udpS; do
         _first=$SERVER _port=$PORT
         typed '' "$_server" "$_address$_port"
         gives "$_server $_address...: the address is taken" 1 '' \
-            "$_server: listen $_shown: Address already in use\n"
+            "$_server: listen $_shown: $IN_USE\n"
         SERVER=$_first
         stop TERM
     done
 done
 typed '' tcpS 192.0.2.1:0
 gives 'an address of another machine' 1 '' \
-    'tcpS: listen 192.0.2.1:0: Cannot assign requested address\n'
+    "tcpS: listen 192.0.2.1:0: $NOT_HERE\n"
 
 # Ports for root.
 _lowest=$(cat /proc/sys/net/ipv4/ip_unprivileged_port_start 2>/dev/null || echo 1024)

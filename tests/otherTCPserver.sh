@@ -14,7 +14,6 @@ begin() {
 ANSWER='expect hello\n'
 SHOWN='> hello\n'
 LISTENING='otherTCPserver: listening on 127.0.0.1:@'
-THREADS=1
 
 every_server expect "$CONTROLS"
 tcp_options

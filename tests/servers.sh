@@ -73,13 +73,13 @@ every_server() { # WORD...
     # Nothing is left behind.
     begin
     served 'a first client'
-    wait_for 10 has_threads "$SERVER" "$THREADS"
-    _fds=$(descriptors "$SERVER") _threads=$(threads "$SERVER")
+    wait_for 10 has_threads "$SERVER" "$IDLE_THREADS"
+    _fds=$(descriptors "$SERVER")
     talk 'a thousand clients come and go without STOP' churn 1000 "$WHERE"
-    left_nothing 'the first thousand leaves nothing' "$SERVER" "$_fds" "$_threads"
+    left_nothing 'the first thousand leaves nothing' "$SERVER" "$_fds"
     _memory=$(memory_kb "$SERVER")
     talk 'a second thousand' churn 1000 "$WHERE"
-    left_nothing 'the second thousand leaves nothing' "$SERVER" "$_fds" "$_threads"
+    left_nothing 'the second thousand leaves nothing' "$SERVER" "$_fds"
     if can memory 'the second thousand costs no memory'; then
         at_most 'the second thousand costs no memory (kB)' $((_memory + 64)) \
             "$(memory_kb "$SERVER")"
@@ -101,7 +101,10 @@ every_server() { # WORD...
         begin
         STDOUT=
         SETUP=
-        for _nth in first second third; do
+        served "$_title: the first client is served"
+        comes "$_title: it says so at the first line" "$ERR" \
+            "$ME: write stdout: $_why"
+        for _nth in second third; do
             served "$_title: the $_nth client is served"
         done
         file_is "$_title: it says so once" "$ERR" \

@@ -39,10 +39,10 @@ talk 'otherTCPserver serves the next one then' connect "$OTHER" send 'hello\n' \
 talk 'concTCP serves the next one then' connect "$CONC" send 'hello\n' line shut eof
 talk 'unixSocket serves the next one then' connect "$T/socket" send 'hello\n' \
     expect 'hello\n' shut eof
-wait_for 10 has_threads "$CONC_PID" 1
-is 'concTCP has its thread back' 1 "$(threads "$CONC_PID")"
-wait_for 10 has_threads "$UNIX_PID" 1
-is 'unixSocket has its thread back' 1 "$(threads "$UNIX_PID")"
+wait_for 10 has_threads "$CONC_PID" "$IDLE_THREADS"
+is 'concTCP has its thread back' "$IDLE_THREADS" "$(threads "$CONC_PID")"
+wait_for 10 has_threads "$UNIX_PID" "$IDLE_THREADS"
+is 'unixSocket has its thread back' "$IDLE_THREADS" "$(threads "$UNIX_PID")"
 for SERVER in "$TCPS_PID" "$OTHER_PID" "$CONC_PID" "$UNIX_PID"; do
     stop TERM
     is 'and the server ends with 0' 0 "$STATUS"

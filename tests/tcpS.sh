@@ -12,7 +12,6 @@ begin() {
 ANSWER=line
 SHOWN='-> hello\n'
 LISTENING='tcpS: listening on [::]:@'
-THREADS=1
 
 dates() { # WHAT COUNT: $T/talk.out is so many dates and nothing else
     _rest=$(grep -vcE '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(Z|[+-][0-9]{2}:[0-9]{2})$' "$T/talk.out")

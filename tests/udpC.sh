@@ -83,7 +83,7 @@ peer_listen listen-udp 127.0.0.1:0
 typed "x$_most\n" udpC "127.0.0.1:$PEER_PORT"
 is 'a longer line: exit 1' 1 "$STATUS"
 is 'a longer line: one line on stderr' 1 "$(lines "$ERR")"
-like 'a longer line: which says what' 'udpC: *: Message too long' "$(cat "$ERR")"
+like 'a longer line: which says what' "udpC: *: $TOO_LONG" "$(cat "$ERR")"
 peer_ends 'a longer line: the peer'
 typed "$(head -c 65537 /dev/zero | tr '\0' 'x')\n" udpC 127.0.0.1:9
 is 'a typed line of 65,537 bytes: exit 1' 1 "$STATUS"
@@ -184,14 +184,24 @@ gives 'no reply in 2 s: it says so and goes on; a late reply is nobody else'\''s
     "udpC: $_address: no reply in 2 s\n"
 peer_ends 'no reply in 2 s: on the wire'
 
-# How long that takes.
+# How long that takes, and what it leaves.
 peer_listen listen-udp 127.0.0.1:0 asked 'x\n' asked 'STOP\n'
+_address=127.0.0.1:$PEER_PORT
+open_client udpC "$_address"
+becomes 'a prompt' "$OUT" "The UDP server is $_address\n>> "
+_fds=$(descriptors "$CLIENT")
 _begin=$(date +%s%N)
-typed 'x\nSTOP\n' udpC "127.0.0.1:$PEER_PORT"
+type_in 'x\n'
+comes 'no reply' "$ERR" "udpC: $_address: no reply in 2 s"
 _took=$((($(date +%s%N) - _begin) / 1000000))
-peer_ends 'no reply and STOP: on the wire'
-is 'no reply and STOP: exit 0' 0 "$STATUS"
 true_that "2 s are 2 s ($_took ms)" [ "$_took" -ge 1990 ]
 at_most '2 s are not much more (ms)' $((2800 * SLOW)) "$_took"
+becomes 'the next prompt' "$OUT" "The UDP server is $_address\n>> >> "
+is 'no reply leaves no descriptor' "$_fds" "$(descriptors "$CLIENT")"
+type_in 'STOP\n'
+end_input
+await_end "$CLIENT"
+is 'no reply and STOP: exit 0' 0 "$STATUS"
+peer_ends 'no reply and STOP: on the wire'
 
 finish

@@ -192,7 +192,9 @@ for STDOUT in /dev/full - pipe; do
     begin
     STDOUT=
     SETUP=
-    for _nth in first second third; do
+    served "$_title: the first datagram is answered"
+    comes "$_title: it says so at the first line" "$ERR" "udpS: write stdout: $_why"
+    for _nth in second third; do
         served "$_title: the $_nth datagram is answered"
     done
     file_is "$_title: it says so once" "$ERR" \

@@ -14,7 +14,6 @@ begin() {
 ANSWER='expect hello\n'
 SHOWN='Server got: hello\n'
 LISTENING="unixSocket: listening on $WHERE"
-THREADS=1
 
 every_server expect "$CONTROLS"
 echo_server
@@ -104,7 +103,7 @@ is 'a link to nothing at PATH: exit 1' 1 "$STATUS"
 true_that 'a link to nothing at PATH is untouched' [ -L "$WHERE" ]
 rm "$WHERE"
 begin
-refused 'a second server on PATH' 'Address already in use'
+refused 'a second server on PATH' "$IN_USE"
 served 'a second server on PATH: the first one serves on'
 is 'a second server on PATH: the socket is untouched' '600 socket' \
     "$(mode_and_kind "$WHERE")"
@@ -123,7 +122,7 @@ peer_listen backlog 0 listen "$WHERE" connect "$WHERE" touch "$T/in" await "$T/g
 reached in
 typed '' unixSocket -l "$WHERE"
 gives 'a busy server at PATH, its backlog full, is in use' 1 '' \
-    "unixSocket: listen $WHERE: Address already in use\n"
+    "unixSocket: listen $WHERE: $IN_USE\n"
 true_that 'a busy server at PATH is untouched' [ -S "$WHERE" ]
 : >"$T/go"
 peer_ends 'the busy server'
@@ -214,7 +213,7 @@ _fds=$(descriptors "$SERVER")
 for _how in shut leave shut; do
     talk "2,000 clients at once, then: $_how" \
         deadline 60 crowd 2000 "$WHERE" echo 0 "$_how"
-    left_nothing "2,000 clients leave nothing, then: $_how" "$SERVER" "$_fds" 1
+    left_nothing "2,000 clients leave nothing, then: $_how" "$SERVER" "$_fds"
     [ "$_how" = leave ] && _memory=$(memory_kb "$SERVER")
 done
 if can memory 'nor any memory'; then
@@ -228,14 +227,16 @@ begin -q
 SETUP=
 peer_start deadline 60 queue 40 "$WHERE" "$T/go"
 comes 'ulimit -n 20, 40 clients: it says so' "$ERR" \
-    'unixSocket: accept: Too many open files: waiting'
+    "unixSocket: accept: $NO_FILES: waiting"
+true_that 'ulimit -n 20, 40 clients: and waits, without turning in circles' \
+    wait_for 10 has_waited "$SERVER" $(($(waits "$SERVER") + 3))
 : >"$T/go"
 peer_ends 'ulimit -n 20, 40 clients: each is answered when others have left'
 rm "$T/go"
 served 'ulimit -n 20: the next client is served'
 stop TERM
 gives 'ulimit -n 20: it said so once' 0 '' \
-    "$(first_line)\nunixSocket: accept: Too many open files: waiting\n"
+    "$(first_line)\nunixSocket: accept: $NO_FILES: waiting\n"
 if possible 'no more threads' 'becoming another user is for root' \
     "$PEER" user 54321 run true; then
     mkdir "$T/open"
@@ -252,6 +253,8 @@ if possible 'no more threads' 'becoming another user is for root' \
     peer_start deadline 60 queue 20 "$WHERE" "$T/go"
     comes 'no more threads, 20 clients: it says so' "$ERR" \
         'unixSocket: pthread_create: Resource temporarily unavailable: waiting'
+    true_that 'no more threads, 20 clients: and waits, without turning in circles' \
+        wait_for 10 has_waited "$SERVER" $(($(waits "$SERVER") + 3))
     : >"$T/go"
     peer_ends 'no more threads, 20 clients: each is answered when others have left'
     rm "$T/go"
