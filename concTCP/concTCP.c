@@ -71,8 +71,8 @@ static bool is_stop(const char *line, size_t length);
 static void log_text(const char *label, const char *line, size_t length);
 static struct client *next_client(int listener);
 
-/* The thread of one client: answer each line until it leaves or says STOP. Answers to what
-   came together leave in one write, once no further line is waiting. */
+/* The thread of one client: answer each line until it leaves or says STOP. Answers to
+   what came together leave in one write, once no further line is waiting. */
 static void *handle_connection(void *argument)
 {
     struct client *client = argument;

@@ -6,14 +6,14 @@
  *   ./wsClient ws://localhost:1234/ws
  *
  * Go call                         here             what it teaches
- * websocket.DefaultDialer.Dial()  shake_hands()    an HTTP request that becomes a WebSocket
+ * websocket.DefaultDialer.Dial()  shake_hands()    an HTTP request becomes a WebSocket
  * c.ReadMessage()                 decode()         frames, fragments, UTF-8
  * c.WriteMessage(mt, msg)         queue_frame()    a client masks what it sends
  * select { case ... }             talk()           poll() waits for all at once
  * signal.Notify(interrupt)        note_signal()    a handler writes into a pipe
  *
  * Not as in the chapter: a message is the line without its newline; the last line counts
- * without one too; the end of stdin closes at once; -e echoes, -i sets or stops the asking.
+ * without one too; the end of stdin closes at once; -e echoes; -i sets the asking.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <ctype.h>
@@ -37,13 +37,21 @@
 
 static const char program[] = "wsClient";
 static const char usage[] = "[-e] [-i SECONDS] HOST:PORT PATH | ws://HOST[:PORT]/PATH";
-static const char purpose[] = "Sends each line you type as a WebSocket message and prints what comes.";
+static const char purpose[] =
+    "Sends each line you type as a WebSocket message and prints what comes.";
 static const char no_argument[] = "Need SERVER + PATH!";
 static const char *option[128];
 enum { HOST_SIZE = 256, PORT_SIZE = 64, ADDRESS_SIZE = 80, LINE_LIMIT = 65536 };
 enum { HEAD_LIMIT = 8192, PATH_SIZE = 4096, MESSAGE_LIMIT = 16 << 20 };
 
-enum { CONTINUATION = 0, TEXT = 1, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10 }; /* opcodes */
+enum {
+    CONTINUATION = 0,
+    TEXT = 1,
+    BINARY = 2,
+    CLOSE = 8,
+    PING = 9,
+    PONG = 10
+};                                     /* opcodes */
 enum { NEED_MORE = -1, FAILURE = -2 }; /* what decode() returns besides */
 
 struct reader {
@@ -61,8 +69,8 @@ struct bytes {
 };
 
 /* What the last character of a text still lacks: so many bytes, the next of them any
-   continuation byte or, after some first bytes, only some. The numbers are places in a row of
-   next_missing[]. */
+   continuation byte or, after some first bytes, only some. The numbers are places in a row
+   of next_missing[]. */
 enum { WHOLE = 0, ONE = 6, TWO = 12, TWO_AFTER_E0 = 18, TWO_AFTER_ED = 24, THREE = 30 };
 enum { THREE_AFTER_F0 = 36, THREE_AFTER_F4 = 42, BAD = 48 /* no text at all */ };
 static uint64_t next_missing[256];
@@ -72,16 +80,16 @@ struct utf8 {
 };
 
 struct decoder {
-    bool masked;              /* whether the peer's frames have to be masked, or must not */
-    unsigned char header[14]; /* of the frame under way, as far as it has come: */
-    size_t have;              /* so many bytes */
-    bool in_payload;          /* the header is whole; of the payload */
-    uint64_t left;            /* so many bytes are still to come, */
-    unsigned char mask[4];    /* masked with this */
-    size_t mask_at;           /* from here */
-    unsigned message_opcode;  /* TEXT or BINARY while a message is under way, else 0 */
-    struct bytes message;     /* what has come of it */
-    struct utf8 utf8;         /* and what that leaves open */
+    bool masked; /* whether the peer's frames have to be masked, or must not */
+    unsigned char header[14];   /* of the frame under way, as far as it has come: */
+    size_t have;                /* so many bytes */
+    bool in_payload;            /* the header is whole; of the payload */
+    uint64_t left;              /* so many bytes are still to come, */
+    unsigned char mask[4];      /* masked with this */
+    size_t mask_at;             /* from here */
+    unsigned message_opcode;    /* TEXT or BINARY while a message is under way, else 0 */
+    struct bytes message;       /* what has come of it */
+    struct utf8 utf8;           /* and what that leaves open */
     unsigned char control[125]; /* the payload of a control frame */
     size_t control_length;
     unsigned char *payload; /* what decode() hands over */
@@ -91,17 +99,17 @@ struct decoder {
 };
 
 struct conversation {
-    const char *name;         /* of the server, for messages */
-    struct reader in, user;   /* what comes from the server and from stdin */
-    struct decoder decoder;   /* of what comes from the server */
-    struct bytes queue;       /* frames on their way to it, of which */
-    size_t sent;              /* so many bytes are gone */
-    bool closing;             /* a Close is in the queue, and nothing may follow it */
-    bool over;                /* nothing that comes counts any more */
-    int status;               /* what to exit with */
-    long long deadline;       /* once closing, to be done by then, on the clock of now_ms() */
-    int silences;             /* how often the user was asked for input since the last */
-    long long ask_at;         /* when to ask next */
+    const char *name;       /* of the server, for messages */
+    struct reader in, user; /* what comes from the server and from stdin */
+    struct decoder decoder; /* of what comes from the server */
+    struct bytes queue;     /* frames on their way to it, of which */
+    size_t sent;            /* so many bytes are gone */
+    bool closing;           /* a Close is in the queue, and nothing may follow it */
+    bool over;              /* nothing that comes counts any more */
+    int status;             /* what to exit with */
+    long long deadline; /* once closing, to be done by then, on the clock of now_ms() */
+    int silences;       /* how often the user was asked for input since the last */
+    long long ask_at;   /* when to ask next */
 };
 
 static int signal_pipe[2]; /* note_signal() writes into it */
@@ -120,8 +128,8 @@ static void open_random(void);
 static void shake_hands(struct reader *in, const char *server, const char *path);
 static void open_signal_pipe(void);
 static bool wait_for(struct pollfd *ready, nfds_t count, long long wake);
-static void queue_frame(struct conversation *c, int opcode,
-                        const unsigned char *payload, size_t length);
+static void queue_frame(struct conversation *c, int opcode, const unsigned char *payload,
+                        size_t length);
 static void begin_close(struct conversation *c, unsigned code);
 static void ask_for_input(struct conversation *c, int patience);
 static void send_lines(struct conversation *c);
@@ -727,8 +735,8 @@ static void sha1_block(uint32_t h[5], const unsigned char block[64])
 {
     uint32_t w[80], a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
     for (int t = 0; t < 16; t++, block += 4)
-        w[t] = (uint32_t)block[0] << 24 | (uint32_t)block[1] << 16 | (uint32_t)block[2] << 8 |
-               block[3];
+        w[t] = (uint32_t)block[0] << 24 | (uint32_t)block[1] << 16 |
+               (uint32_t)block[2] << 8 | block[3];
     for (int t = 16; t < 80; t++)
         w[t] = rotate(w[t - 3] ^ w[t - 8] ^ w[t - 14] ^ w[t - 16], 1);
     for (int t = 0; t < 80; t++) {

@@ -41,14 +41,21 @@
 
 static const char program[] = "wsServer", usage[] = "[-q] [-a] [ADDRESS]";
 static const char purpose[] =
-    "Echoes WebSocket messages at /ws; / is a page to try it. ADDRESS is :1234 by default.";
+    "Echoes WebSocket messages at /ws; / is a page to try it. ADDRESS defaults to :1234.";
 static const char no_argument[] = "";
 static const char *option[128];
 enum { HOST_SIZE = 256, PORT_SIZE = 64, ADDRESS_SIZE = 80, LINE_LIMIT = 65536 };
 enum { STACK_SIZE = 65536, BACKLOG = 4096 /* clients that may wait to be accepted */ };
 enum { HEAD_LIMIT = 8192, MESSAGE_LIMIT = 16 << 20, LOG_LIMIT = 1024 };
 
-enum { CONTINUATION = 0, TEXT = 1, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10 }; /* opcodes */
+enum {
+    CONTINUATION = 0,
+    TEXT = 1,
+    BINARY = 2,
+    CLOSE = 8,
+    PING = 9,
+    PONG = 10
+};                                     /* opcodes */
 enum { NEED_MORE = -1, FAILURE = -2 }; /* what decode() returns besides */
 
 struct reader {
@@ -66,8 +73,8 @@ struct bytes {
 };
 
 /* What the last character of a text still lacks: so many bytes, the next of them any
-   continuation byte or, after some first bytes, only some. The numbers are places in a row of
-   next_missing[]. */
+   continuation byte or, after some first bytes, only some. The numbers are places in a row
+   of next_missing[]. */
 enum { WHOLE = 0, ONE = 6, TWO = 12, TWO_AFTER_E0 = 18, TWO_AFTER_ED = 24, THREE = 30 };
 enum { THREE_AFTER_F0 = 36, THREE_AFTER_F4 = 42, BAD = 48 /* no text at all */ };
 static uint64_t next_missing[256];
@@ -77,16 +84,16 @@ struct utf8 {
 };
 
 struct decoder {
-    bool masked;              /* whether the peer's frames have to be masked, or must not */
-    unsigned char header[14]; /* of the frame under way, as far as it has come: */
-    size_t have;              /* so many bytes */
-    bool in_payload;          /* the header is whole; of the payload */
-    uint64_t left;            /* so many bytes are still to come, */
-    unsigned char mask[4];    /* masked with this */
-    size_t mask_at;           /* from here */
-    unsigned message_opcode;  /* TEXT or BINARY while a message is under way, else 0 */
-    struct bytes message;     /* what has come of it */
-    struct utf8 utf8;         /* and what that leaves open */
+    bool masked; /* whether the peer's frames have to be masked, or must not */
+    unsigned char header[14];   /* of the frame under way, as far as it has come: */
+    size_t have;                /* so many bytes */
+    bool in_payload;            /* the header is whole; of the payload */
+    uint64_t left;              /* so many bytes are still to come, */
+    unsigned char mask[4];      /* masked with this */
+    size_t mask_at;             /* from here */
+    unsigned message_opcode;    /* TEXT or BINARY while a message is under way, else 0 */
+    struct bytes message;       /* what has come of it */
+    struct utf8 utf8;           /* and what that leaves open */
     unsigned char control[125]; /* the payload of a control frame */
     size_t control_length;
     unsigned char *payload; /* what decode() hands over */
@@ -170,9 +177,9 @@ static bool answer_event(struct connection *c, int event)
     }
 }
 
-/* Answer each message until the closing handshake, a failure or the client's end. All that
-   came together is answered in one write. After 30 s of silence the client gets a Ping, and
-   is dropped after 30 s more. */
+/* Answer each message until the closing handshake, a failure or the client's end. All
+   that came together is answered in one write. After 30 s of silence the client gets a
+   Ping, and is dropped after 30 s more. */
 static void echo(struct connection *c)
 {
     set_timeout(c->fd, SO_RCVTIMEO, 30);
@@ -204,8 +211,8 @@ static void echo(struct connection *c)
     }
 }
 
-/* The thread of one client: answer its request, which may make a WebSocket of the connection,
-   and echo its messages then. */
+/* The thread of one client: answer its request, which may make a WebSocket of the
+   connection, and echo its messages then. */
 static void *handle_connection(void *argument)
 {
     struct connection *c = argument;
@@ -855,8 +862,8 @@ static void sha1_block(uint32_t h[5], const unsigned char block[64])
 {
     uint32_t w[80], a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
     for (int t = 0; t < 16; t++, block += 4)
-        w[t] = (uint32_t)block[0] << 24 | (uint32_t)block[1] << 16 | (uint32_t)block[2] << 8 |
-               block[3];
+        w[t] = (uint32_t)block[0] << 24 | (uint32_t)block[1] << 16 |
+               (uint32_t)block[2] << 8 | block[3];
     for (int t = 16; t < 80; t++)
         w[t] = rotate(w[t - 3] ^ w[t - 8] ^ w[t - 14] ^ w[t - 16], 1);
     for (int t = 0; t < 80; t++) {
@@ -1372,11 +1379,13 @@ static bool note_header(struct request *request, const char *name, const char *v
 /* Cut the head of the request into its parts (RFC 7230, section 3). They stay in the
    reader's buffer, until fill() is called. Returns NULL, or the status to refuse the
    request with. */
-static const char *parse_request(struct reader *in, struct request *request, const char **why)
+static const char *parse_request(struct reader *in, struct request *request,
+                                 const char **why)
 {
     *why = "This is not an HTTP request.\n";
     char *line = head_line(in);
-    if (line != NULL && *line == '\0') /* one empty line before is passed over: section 3.5 */
+    if (line != NULL &&
+        *line == '\0') /* one empty line before is passed over: section 3.5 */
         line = head_line(in);
     char *target = line == NULL ? NULL : strchr(line, ' ');
     char *version = target == NULL ? NULL : strchr(target + 1, ' ');
@@ -1483,7 +1492,8 @@ static void respond(int fd, const char *status, const char *type, const char *bo
     if (strncmp(status, "405", 3) == 0)
         more = "Allow: GET\r\n";
     else if (strncmp(status, "426", 3) == 0)
-        more = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
+        more =
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
     char head[400];
     int length = snprintf(head, sizeof head,
                           "HTTP/1.1 %s\r\nContent-Type: %s; charset=utf-8\r\n"
@@ -1498,71 +1508,71 @@ static void respond(int fd, const char *status, const char *type, const char *bo
 static const char *page(void)
 {
     return "<!DOCTYPE html>\n"
-    "<html lang=\"en\">\n"
-    "<meta charset=\"utf-8\">\n"
-    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-    "<title>wsServer</title>\n"
-    "<style>\n"
-    "body { font: 1rem/1.5 sans-serif; max-width: 40rem; margin: 0 auto; padding: 1rem }\n"
-    "form { display: flex; gap: .5rem }\n"
-    "input { flex: 1; min-width: 0 }\n"
-    "input, button { font: inherit; padding: .4rem .7rem }\n"
-    "#log { font-family: monospace; white-space: pre-wrap; overflow-wrap: anywhere }\n"
-    "</style>\n"
-    "<h1>wsServer</h1>\n"
-    "<p>The connection is <b id=\"state\" role=\"status\">connecting</b>.</p>\n"
-    "<form id=\"form\">\n"
-    "<input id=\"text\" aria-label=\"Message\" placeholder=\"Message\" autocomplete=\"off\" autofocus>\n"
-    "<button id=\"send\">Send</button>\n"
-    "</form>\n"
-    "<p><button id=\"binary\">Send 4 bytes</button>\n"
-    "<button id=\"burst\">Send 100 messages</button>\n"
-    "<button id=\"close\">Close</button>\n"
-    "<button id=\"open\">Connect</button></p>\n"
-    "<div id=\"log\" role=\"log\"></div>\n"
-    "<script>\n"
-    "const $ = id => document.getElementById(id);\n"
-    "let socket;\n"
-    "function log(line) {\n"
-    "    const entry = document.createElement('div');\n"
-    "    entry.textContent = new Date().toLocaleTimeString() + ' ' + line;\n"
-    "    $('log').prepend(entry);\n"
-    "}\n"
-    "function state(text) {\n"
-    "    $('state').textContent = text;\n"
-    "    const open = text === 'open';\n"
-    "    for (const id of ['send', 'binary', 'burst', 'close']) $(id).disabled = !open;\n"
-    "    $('open').disabled = !text.startsWith('closed');\n"
-    "}\n"
-    "function connect() {\n"
-    "    state('connecting');\n"
-    "    const scheme = location.protocol === 'https:' ? 'wss://' : 'ws://';\n"
-    "    socket = new WebSocket(scheme + location.host + '/ws');\n"
-    "    socket.binaryType = 'arraybuffer';\n"
-    "    socket.onopen = () => { state('open'); log('open'); };\n"
-    "    socket.onmessage = event => log('\\u2190 ' + (typeof event.data === 'string' ?\n"
-    "        event.data : event.data.byteLength + ' bytes'));\n"
-    "    socket.onclose = event => {\n"
-    "        const why = event.code + (event.reason ? ' ' + event.reason : '');\n"
-    "        state('closed (' + why + ')');\n"
-    "        log('closed: ' + why);\n"
-    "    };\n"
-    "}\n"
-    "function send(data) {\n"
-    "    socket.send(data);\n"
-    "    log('\\u2192 ' + (typeof data === 'string' ? data : data.byteLength + ' bytes'));\n"
-    "}\n"
-    "$('form').onsubmit = event => {\n"
-    "    event.preventDefault();\n"
-    "    send($('text').value);\n"
-    "    $('text').value = '';\n"
-    "};\n"
-    "$('binary').onclick = () => send(crypto.getRandomValues(new Uint8Array(4)).buffer);\n"
-    "$('burst').onclick = () => { for (let i = 1; i <= 100; i++) send('message ' + i); };\n"
-    "$('close').onclick = () => socket.close(1000, 'Close was pressed');\n"
-    "$('open').onclick = connect;\n"
-    "connect();\n"
-    "</script>\n";
+           "<html lang=\"en\">\n"
+           "<meta charset=\"utf-8\">\n"
+           "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+           "<title>wsServer</title>\n"
+           "<style>\n"
+           "body { font: 1rem/1.5 sans-serif; max-width: 40rem; margin: 0 auto; padding: 1rem }\n"
+           "form { display: flex; gap: .5rem }\n"
+           "input { flex: 1; min-width: 0 }\n"
+           "input, button { font: inherit; padding: .4rem .7rem }\n"
+           "#log { font-family: monospace; white-space: pre-wrap; overflow-wrap: anywhere }\n"
+           "</style>\n"
+           "<h1>wsServer</h1>\n"
+           "<p>The connection is <b id=\"state\" role=\"status\">connecting</b>.</p>\n"
+           "<form id=\"form\">\n"
+           "<input id=\"text\" aria-label=\"Message\" placeholder=\"Message\" autocomplete=\"off\" autofocus>\n"
+           "<button id=\"send\">Send</button>\n"
+           "</form>\n"
+           "<p><button id=\"binary\">Send 4 bytes</button>\n"
+           "<button id=\"burst\">Send 100 messages</button>\n"
+           "<button id=\"close\">Close</button>\n"
+           "<button id=\"open\">Connect</button></p>\n"
+           "<div id=\"log\" role=\"log\"></div>\n"
+           "<script>\n"
+           "const $ = id => document.getElementById(id);\n"
+           "let socket;\n"
+           "function log(line) {\n"
+           "    const entry = document.createElement('div');\n"
+           "    entry.textContent = new Date().toLocaleTimeString() + ' ' + line;\n"
+           "    $('log').prepend(entry);\n"
+           "}\n"
+           "function state(text) {\n"
+           "    $('state').textContent = text;\n"
+           "    const open = text === 'open';\n"
+           "    for (const id of ['send', 'binary', 'burst', 'close']) $(id).disabled = !open;\n"
+           "    $('open').disabled = !text.startsWith('closed');\n"
+           "}\n"
+           "function connect() {\n"
+           "    state('connecting');\n"
+           "    const scheme = location.protocol === 'https:' ? 'wss://' : 'ws://';\n"
+           "    socket = new WebSocket(scheme + location.host + '/ws');\n"
+           "    socket.binaryType = 'arraybuffer';\n"
+           "    socket.onopen = () => { state('open'); log('open'); };\n"
+           "    socket.onmessage = event => log('\\u2190 ' + (typeof event.data === 'string' ?\n"
+           "        event.data : event.data.byteLength + ' bytes'));\n"
+           "    socket.onclose = event => {\n"
+           "        const why = event.code + (event.reason ? ' ' + event.reason : '');\n"
+           "        state('closed (' + why + ')');\n"
+           "        log('closed: ' + why);\n"
+           "    };\n"
+           "}\n"
+           "function send(data) {\n"
+           "    socket.send(data);\n"
+           "    log('\\u2192 ' + (typeof data === 'string' ? data : data.byteLength + ' bytes'));\n"
+           "}\n"
+           "$('form').onsubmit = event => {\n"
+           "    event.preventDefault();\n"
+           "    send($('text').value);\n"
+           "    $('text').value = '';\n"
+           "};\n"
+           "$('binary').onclick = () => send(crypto.getRandomValues(new Uint8Array(4)).buffer);\n"
+           "$('burst').onclick = () => { for (let i = 1; i <= 100; i++) send('message ' + i); };\n"
+           "$('close').onclick = () => socket.close(1000, 'Close was pressed');\n"
+           "$('open').onclick = connect;\n"
+           "connect();\n"
+           "</script>\n";
 }
 
 /* Read the request and answer it: with 101, after which the connection speaks WebSocket,
@@ -1605,7 +1615,8 @@ static void log_message(int event, const unsigned char *payload, size_t length)
         snprintf(text, sizeof text, "%zu bytes", length);
     else if (shown < length)
         snprintf(text + shown, sizeof text - shown, "... (%zu bytes)", length);
-    log_text("Received: ", text, shown == length && event == TEXT ? length : strlen(text));
+    log_text("Received: ", text,
+             shown == length && event == TEXT ? length : strlen(text));
 }
 
 /* Write two pieces of data, one behind the other, as write_all() would. */
