@@ -18,7 +18,10 @@
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
 #include <linux/seccomp.h>
+#include <linux/sock_diag.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netdb.h>
@@ -460,6 +463,60 @@ static unsigned long unread_in(const char *table, int local_port, int remote_por
     return unread;
 }
 
+/* The same by one question to the kernel (sock_diag(7)), which costs as little among ten
+ * thousand connections as alone. -1 where the kernel does not answer such questions. */
+static long ask_unread(const struct sockaddr_storage *local,
+                       const struct sockaddr_storage *remote)
+{
+    struct {
+        struct nlmsghdr header;
+        struct inet_diag_req_v2 query;
+    } request;
+    struct {
+        struct nlmsghdr header;
+        union {
+            struct nlmsgerr error;
+            struct inet_diag_msg socket;
+            char room[1024];
+        } body;
+    } reply;
+    memset(&request, 0, sizeof request);
+    request.header.nlmsg_len = sizeof request;
+    request.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+    request.header.nlmsg_flags = NLM_F_REQUEST;
+    request.query.sdiag_family = (unsigned char)local->ss_family;
+    request.query.sdiag_protocol = IPPROTO_TCP;
+    request.query.id.idiag_sport = htons((uint16_t)port_of(remote));
+    request.query.id.idiag_dport = htons((uint16_t)port_of(local));
+    request.query.id.idiag_cookie[0] = INET_DIAG_NOCOOKIE;
+    request.query.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+    if (local->ss_family == AF_INET) {
+        memcpy(request.query.id.idiag_src,
+               &((const struct sockaddr_in *)remote)->sin_addr, 4);
+        memcpy(request.query.id.idiag_dst, &((const struct sockaddr_in *)local)->sin_addr,
+               4);
+    } else {
+        memcpy(request.query.id.idiag_src,
+               &((const struct sockaddr_in6 *)remote)->sin6_addr, 16);
+        memcpy(request.query.id.idiag_dst,
+               &((const struct sockaddr_in6 *)local)->sin6_addr, 16);
+    }
+    static int kernel = -2;
+    if (kernel == -2)
+        kernel = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+    if (kernel < 0 || send(kernel, &request, sizeof request, 0) < 0 ||
+        recv(kernel, &reply, sizeof reply, 0) < (ssize_t)sizeof reply.header)
+        return -1;
+    if (reply.header.nlmsg_type == NLMSG_ERROR)
+        return reply.body.error.error == -ENOENT ? 0 : -1; /* it is no more */
+    enum { ESTABLISHED = 1, FIN_WAIT1 = 4, FIN_WAIT2 = 5, CLOSE_WAIT = 8 };
+    int state = reply.body.socket.idiag_state;
+    if (state != ESTABLISHED && state != FIN_WAIT1 && state != FIN_WAIT2 &&
+        state != CLOSE_WAIT)
+        return 0;
+    return (long)reply.body.socket.idiag_rqueue;
+}
+
 static void drain(int fd)
 {
     struct sockaddr_storage local, remote;
@@ -474,8 +531,12 @@ static void drain(int fd)
         unsigned long unread = 0;
         ioctl(fd, SIOCOUTQ, &unsent);
         if (local.ss_family != AF_UNIX) {
-            unread = unread_in("/proc/net/tcp", port_of(&local), port_of(&remote)) +
-                     unread_in("/proc/net/tcp6", port_of(&local), port_of(&remote));
+            long answer = ask_unread(&local, &remote);
+            if (answer >= 0)
+                unread = (unsigned long)answer;
+            else
+                unread = unread_in("/proc/net/tcp", port_of(&local), port_of(&remote)) +
+                         unread_in("/proc/net/tcp6", port_of(&local), port_of(&remote));
         }
         if (unsent == 0 && unread == 0)
             return;

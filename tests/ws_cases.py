@@ -622,15 +622,31 @@ class Server:
         with open(self.stderr.name, 'rb') as f:
             return f.read().decode()
 
+    def stop(self):
+        """Ends it by SIGTERM, which it takes with 0 whatever it has been through."""
+        self.process.terminate()
+        try:
+            status = self.process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            status = 'none'
+        if status != 0:
+            raise Wrong('SIGTERM at the end: exit status %s, stderr %s' %
+                        (status, self.log()[-3000:]))
+
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self.stdout.close()
-        self.stderr.close()
+    def __exit__(self, failed, *_):
+        try:
+            if failed:
+                self.process.kill()
+                self.process.wait()
+            else:
+                self.stop()
+        finally:
+            self.stdout.close()
+            self.stderr.close()
 
 
 def request(host, path='/ws', more=b'', **change):
@@ -686,6 +702,12 @@ def connect(address):
     return sock
 
 
+def drop(sock):
+    """Has close() reset the connection, which is over: ten thousand of them would stay in
+    TIME_WAIT, and slow down whoever reads the list of connections."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+
+
 def open_websocket(address):
     """A connection after its opening handshake."""
     sock = connect(address)
@@ -704,6 +726,7 @@ def against_server(address, case):
                 else:
                     head = exchange(sock, [request(address)], until=b'\r\n\r\n')
                     data = exchange(sock, chunks, head)
+                drop(sock)
                 check_frames(case, decode(check_101(data), False, []))
         except (Wrong, OSError) as why:
             raise Wrong('%s: %s' % (how, why)) from None
@@ -860,6 +883,7 @@ def check_handshake(address, name, data, status, headers, way):
     for chunks in ways:
         with connect(address) as sock:
             answer = exchange(sock, chunks)
+            drop(sock)
         if status == 101:
             frames = decode(check_101(answer), False, [])
             if frames != [(TEXT, b'hi'), (CLOSE, b'\x03\xe8')]:
@@ -1166,6 +1190,7 @@ def main():
                     for one in cases]
             jobs += [('handshake', row[0], check_handshake, server.address, *row)
                      for row in server_handshakes(server.address)]
+            jobs.append(('framing', 'after all of it SIGTERM ends it with 0', server.stop))
             return report('wsServer', jobs, short_report)
     masks, keys = [], []
     jobs = [(one.family, one.name, against_client, command, one, masks) for one in cases]
@@ -1177,9 +1202,12 @@ def main():
 
 
 def report(program, jobs, short_report):
-    """Runs the jobs, four at a time, and prints how they went. Returns the exit status."""
+    """Runs the jobs, four at a time, the last one after all the others, and prints how they
+    went. Returns the exit status."""
     def run(job):
         try:
+            if job is jobs[-1]:
+                concurrent.futures.wait(results[:-1])
             job[2](*job[3:])
             return None
         except Wrong as why:
@@ -1187,10 +1215,12 @@ def report(program, jobs, short_report):
         except Exception as why:
             return repr(why)
 
-    counts = {}
+    counts, results = {}, []
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        for (family, name, *_), why in zip(jobs, pool.map(run, jobs)):
+        results += [pool.submit(run, job) for job in jobs]
+        for (family, name, *_), result in zip(jobs, results):
+            why = result.result()
             good, total = counts.get(family, (0, 0))
             counts[family] = good + (why is None), total + 1
             if why is not None:

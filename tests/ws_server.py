@@ -378,7 +378,7 @@ def _(command):
                 with ws.open_websocket(server.address) as sock:
                     sends(sock, ws.binary(bytes(i)))
                     takes(sock, (BINARY, bytes(i)))
-                    if i % 2:
+                    if i % 4:
                         reset(sock)
             server.wait(lambda: server.number('task') <= IDLE)
         churn(1000)
@@ -509,5 +509,5 @@ def _(command):
 if __name__ == '__main__':
     status = run('wsServer', sys.argv[1:])
     for one in shared:
-        one.__exit__()
+        one.stop()
     sys.exit(status)

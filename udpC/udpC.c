@@ -439,9 +439,13 @@ static void discard_stale(int fd, const char *name)
 {
     char byte;
     struct pollfd waiting = {.fd = fd, .events = POLLIN};
-    while (poll(&waiting, 1, 0) > 0)
-        if (recv(fd, &byte, sizeof byte, 0) < 0 && errno != EINTR)
+    for (int ready = 1; ready != 0;) {
+        ready = poll(&waiting, 1, 0);
+        if (ready > 0 && recv(fd, &byte, sizeof byte, 0) >= 0)
+            continue;
+        if (ready != 0 && errno != EINTR)
             die(name, "", strerror(errno));
+    }
 }
 
 /* Wait 2 s for a datagram from the server and put it into reply[size]. Returns its

@@ -1198,6 +1198,7 @@ static void check_answer(struct reader *in, const char *accept)
         exit(1);
     }
     bool upgraded = false, connected = false, accepted = false;
+    int accepts = 0;
     while ((line = head_line(in)) != NULL && *line != '\0') {
         const char *value = cut_header(line);
         if (value == NULL)
@@ -1206,7 +1207,7 @@ static void check_answer(struct reader *in, const char *accept)
             upgraded = strcasecmp(value, "websocket") == 0;
         else if (strcasecmp(line, "Connection") == 0)
             connected = connected || has_token(value, "upgrade");
-        else if (strcasecmp(line, "Sec-WebSocket-Accept") == 0)
+        else if (strcasecmp(line, "Sec-WebSocket-Accept") == 0 && ++accepts == 1)
             accepted = strcmp(value, accept) == 0;
         else if (strcasecmp(line, "Sec-WebSocket-Extensions") == 0 && *value != '\0')
             die(in->name, "", "an extension that was not asked for");
@@ -1215,7 +1216,7 @@ static void check_answer(struct reader *in, const char *accept)
     }
     if (line == NULL || !upgraded || !connected)
         die(in->name, "", "Upgrade or Connection missing or wrong in the answer");
-    if (!accepted)
+    if (!accepted || accepts > 1)
         die(in->name, "", "Sec-WebSocket-Accept missing or wrong in the answer");
 }
 
