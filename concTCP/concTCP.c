@@ -175,7 +175,7 @@ static void parse_arguments(int argc, char **argv, const char *letters, int min,
     for (int letter; (letter = getopt(argc, argv, letters)) != -1;) {
         if (letter == 'h') {
             printf("usage: %s %s\n%s\n", program, usage, purpose);
-            if (fflush(stdout) != 0)
+            if (fflush(stdout) != 0 || ferror(stdout))
                 die("write", "stdout", strerror(errno));
             exit(0);
         }
@@ -657,7 +657,7 @@ static int print_text(FILE *file, const char *label, const char *text, size_t le
         if (i < length)
             fprintf(file, "\\x%02x", (unsigned char)text[i++]);
     }
-    putc_unlocked('\n', file);
+    putc('\n', file);
     int result = fflush(file) != 0 || ferror(file) ? -1 : 0;
     funlockfile(file);
     return result;

@@ -89,9 +89,9 @@ int main(int argc, char **argv)
     guard_process();
     struct addrinfo hints = {.ai_family = option['6'] ? AF_INET6 : AF_INET,
                              .ai_socktype = SOCK_STREAM};
-    struct addrinfo *remote = resolve("ResolveTCPAddr", argv[optind], &hints);
+    static struct addrinfo *remote, *local;
+    remote = resolve("ResolveTCPAddr", argv[optind], &hints);
     hints.ai_flags = AI_PASSIVE; /* LOCAL without a host: any address of this machine */
-    struct addrinfo *local = NULL;
     if (argc - optind == 2)
         local = resolve("ResolveTCPAddr", argv[optind + 1], &hints);
 
@@ -150,7 +150,7 @@ static void parse_arguments(int argc, char **argv, const char *letters, int min,
     for (int letter; (letter = getopt(argc, argv, letters)) != -1;) {
         if (letter == 'h') {
             printf("usage: %s %s\n%s\n", program, usage, purpose);
-            if (fflush(stdout) != 0)
+            if (fflush(stdout) != 0 || ferror(stdout))
                 die("write", "stdout", strerror(errno));
             exit(0);
         }
@@ -468,7 +468,7 @@ static int print_text(FILE *file, const char *label, const char *text, size_t le
         if (i < length)
             fprintf(file, "\\x%02x", (unsigned char)text[i++]);
     }
-    putc_unlocked('\n', file);
+    putc('\n', file);
     int result = fflush(file) != 0 || ferror(file) ? -1 : 0;
     funlockfile(file);
     return result;
@@ -478,7 +478,7 @@ static int print_text(FILE *file, const char *label, const char *text, size_t le
 static void print(const char *text)
 {
     fputs(text, stdout);
-    if (fflush(stdout) != 0)
+    if (fflush(stdout) != 0 || ferror(stdout))
         die("write", "stdout", strerror(errno));
 }
 

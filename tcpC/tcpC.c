@@ -111,7 +111,7 @@ static void parse_arguments(int argc, char **argv, const char *letters, int min,
     for (int letter; (letter = getopt(argc, argv, letters)) != -1;) {
         if (letter == 'h') {
             printf("usage: %s %s\n%s\n", program, usage, purpose);
-            if (fflush(stdout) != 0)
+            if (fflush(stdout) != 0 || ferror(stdout))
                 die("write", "stdout", strerror(errno));
             exit(0);
         }
@@ -454,7 +454,7 @@ static int print_text(FILE *file, const char *label, const char *text, size_t le
         if (i < length)
             fprintf(file, "\\x%02x", (unsigned char)text[i++]);
     }
-    putc_unlocked('\n', file);
+    putc('\n', file);
     int result = fflush(file) != 0 || ferror(file) ? -1 : 0;
     funlockfile(file);
     return result;
@@ -464,7 +464,7 @@ static int print_text(FILE *file, const char *label, const char *text, size_t le
 static void print(const char *text)
 {
     fputs(text, stdout);
-    if (fflush(stdout) != 0)
+    if (fflush(stdout) != 0 || ferror(stdout))
         die("write", "stdout", strerror(errno));
 }
 

@@ -63,13 +63,13 @@ if possible 'the options of an accepted connection' \
             options "$SERVER" | tail -n 1)"
 fi
 typed '' wsServer "$PORT"
-gives 'a port in use' 1 '' "wsServer: listen :$PORT: Address already in use\n"
+gives 'a port in use' 1 '' "wsServer: listen :$PORT: $IN_USE\n"
 stop TERM
 is 'SIGTERM: exit 0' 0 "$STATUS"
 launch wsServer
 wait_for 10 file_has_or_over "$ERR" "$STARTED_PID"
 case $(sed -n 1p "$ERR") in
-'wsServer: listen :1234: Address already in use') ok 'without an argument: port 1234' ;;
+"wsServer: listen :1234: $IN_USE") ok 'without an argument: port 1234' ;;
 *) is 'without an argument: port 1234' 'wsServer: listening on [::]:1234' "$(cat "$ERR")" ;;
 esac
 kill "$STARTED_PID" 2>/dev/null

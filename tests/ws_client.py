@@ -13,7 +13,7 @@ import sys
 import time
 
 import ws_cases as ws
-from ws_cases import SLOW, TEXT, BINARY, CLOSE, PING, PONG, DEADLINE
+from ws_cases import SLACK, TEXT, BINARY, CLOSE, PING, PONG, DEADLINE
 from ws_checks import Wrong, check, run, same, within
 
 CLOSE_1000 = (CLOSE, b'\x03\xe8')
@@ -206,7 +206,7 @@ def _(command):
         same([CLOSE_1000], s.frames(1))
         since = time.monotonic()
         s.ends(0, '')
-        within(1.5, 2.5 + SLOW, time.monotonic() - since, 'the end')
+        within(1.5, 2.5 + SLACK, time.monotonic() - since, 'the end')
 
 
 @check('a peer that closes the connection instead of answering the Close: exit 0')
@@ -238,7 +238,7 @@ def _(command):
         same([CLOSE_1000], s.frames(1))
         since = time.monotonic()
         s.ends(0, '')
-        within(1.5, 2.5 + SLOW, time.monotonic() - since, 'the end')
+        within(1.5, 2.5 + SLACK, time.monotonic() - since, 'the end')
 
 
 @check('a peer that goes on sending instead of answering the Close: 2 s, exit 0')
@@ -253,7 +253,7 @@ def _(command):
             except OSError:
                 break
         s.ends(0, '')
-        within(1.5, 2.5 + SLOW, time.monotonic() - since, 'the end')
+        within(1.5, 2.5 + SLACK, time.monotonic() - since, 'the end')
 
 
 @check('a second SIGINT changes nothing')
@@ -295,7 +295,7 @@ def _(command):
         since = time.monotonic()
         s.client.process.send_signal(signal.SIGINT)
         s.ends(0)
-        within(0, 2.5 + SLOW, time.monotonic() - since, 'the end')
+        within(0, 2.5 + SLACK, time.monotonic() - since, 'the end')
 
 
 @check('a server that does not read does not keep messages from being printed')
@@ -414,7 +414,7 @@ def _(command):
 @check('the connection is reset: exit 1')
 def _(command):
     with Session(command) as s:
-        s.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b'\1\0\0\0\0\0\0\0')
+        ws.drop(s.sock)
         s.sock.close()
         s.ends(1, '', 'wsClient: ADDRESS: connection closed by server\n')
 
@@ -453,7 +453,7 @@ def no_answer(s, seconds, drip=False):
                 s.client.process.wait(1)
             except subprocess.TimeoutExpired:
                 pass
-        within(seconds - 0.5, seconds + 1 + SLOW, time.monotonic() - s.started, 'the end')
+        within(seconds - 0.5, seconds + 1 + SLACK, time.monotonic() - s.started, 'the end')
         ws.check_end(s.client, 1, ws.ANY)
 
 
@@ -476,11 +476,11 @@ ASK = 'Please give me input!\n'
 def _(command):
     with Session(command, ['-i', '1'], terminal=True) as s:
         s.stdout_is(ASK)
-        within(0.7, 1.3 + SLOW, time.monotonic() - s.started, 'the first asking')
+        within(0.7, 1.5 + SLACK, time.monotonic() - s.started, 'the first asking')
         s.stdout_is(ASK * 3)
-        within(2.7, 3.3 + SLOW, time.monotonic() - s.started, 'the third asking')
+        within(2.7, 4 + SLACK, time.monotonic() - s.started, 'the third asking')
         same([CLOSE_1000], s.frames(1))
-        within(5.6, 6.4 + SLOW, time.monotonic() - s.started, 'the Close')
+        within(5.6, 8 + SLACK, time.monotonic() - s.started, 'the Close')
         s.close_back()
         s.ends(0, ASK * 6)
 
@@ -493,7 +493,7 @@ def _(command):
         same([(TEXT, b'here')], s.frames(1))
         s.send(ws.text('here'))
         same([CLOSE_1000], s.frames(1))
-        within(9.5, 10.5 + SLOW, time.monotonic() - s.started, 'the Close')
+        within(9.5, 13 + SLACK, time.monotonic() - s.started, 'the Close')
         s.close_back()
         s.ends(0, ASK * 4 + 'Received: here\n' + ASK * 6)
 
@@ -502,7 +502,7 @@ def _(command):
 def _(command):
     with Session(command, terminal=True) as s:
         s.stdout_is(ASK)
-        within(3.7, 4.3 + SLOW, time.monotonic() - s.started, 'the asking')
+        within(3.7, 4.3 + SLACK, time.monotonic() - s.started, 'the asking')
 
 
 def never_asks(s, seconds=6):

@@ -13,7 +13,7 @@ import threading
 import time
 
 import ws_cases as ws
-from ws_cases import SLOW, TEXT, BINARY, CLOSE, PING, PONG, DEADLINE
+from ws_cases import SLACK, SLOW, TEXT, BINARY, CLOSE, PING, PONG, DEADLINE
 from ws_checks import Wrong, can, check, run, same, within
 
 
@@ -33,7 +33,7 @@ class Server(ws.Server):
         since = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         same(0, self.process.wait(DEADLINE), 'exit status')
-        within(least, most + SLOW, time.monotonic() - since, 'the end')
+        within(least, most + SLACK, time.monotonic() - since, 'the end')
 
     def number(self, kind):
         """How many descriptors or threads it has."""
@@ -87,7 +87,7 @@ def echoed(address):
 
 
 def reset(sock):
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b'\1\0\0\0\0\0\0\0')
+    ws.drop(sock)
     sock.close()
 
 
@@ -98,11 +98,11 @@ def _(command):
     with ws.open_websocket(waiting_room(command)) as sock:
         since = time.monotonic()
         takes(sock, (PING, b''), seconds=35 * SLOW)
-        within(29, 32 + SLOW, time.monotonic() - since, 'the Ping')
+        within(29, 32 + SLACK, time.monotonic() - since, 'the Ping')
         sends(sock, ws.Frame(PONG))
         since = time.monotonic()
         takes(sock, (PING, b''), seconds=35 * SLOW)
-        within(29, 32 + SLOW, time.monotonic() - since, 'the second Ping')
+        within(29, 32 + SLACK, time.monotonic() - since, 'the second Ping')
         sends(sock, ws.text('still here'))
         takes(sock, (TEXT, b'still here'))
 
@@ -113,7 +113,7 @@ def _(command):
         since = time.monotonic()
         takes(sock, (PING, b''), seconds=35 * SLOW)
         same(b'', sock_rest(sock, 35 * SLOW), 'after the Ping')
-        within(58, 64 + SLOW, time.monotonic() - since, 'the end')
+        within(58, 64 + SLACK, time.monotonic() - since, 'the end')
 
 
 @check('a message puts the Ping off')
@@ -124,16 +124,17 @@ def _(command):
         sends(sock, ws.text('x'))
         takes(sock, (TEXT, b'x'))
         takes(sock, (PING, b''), seconds=35 * SLOW)
-        within(29, 32 + SLOW, time.monotonic() - since, 'the Ping')
+        within(29, 32 + SLACK, time.monotonic() - since, 'the Ping')
 
 
 def sock_rest(sock, seconds):
     """All that comes up to the end of the connection, however it ends."""
     sock.setblocking(True)
-    sock.settimeout(seconds)
+    deadline = time.monotonic() + seconds
     got = b''
     try:
         while True:
+            sock.settimeout(max(deadline - time.monotonic(), 0.01))
             data = sock.recv(65536)
             if not data:
                 return got
@@ -166,10 +167,10 @@ def _(command):
                 before = time.monotonic()
                 echoed(server.address)
                 served = time.monotonic()
-                within(0, 1 + SLOW, served - before, 'the echo of another client')
+                within(0, 1 + SLACK, served - before, 'the echo of another client')
         else:
             raise Wrong('it is held for more than 50 s')
-        within(25, 36 + SLOW, longest, 'the end')
+        within(25, 36 + SLACK, longest, 'the end')
         echoed(server.address)
         server.wait(lambda: server.number('task') <= IDLE)
         same(2, len(server.log().splitlines()), 'lines on stderr')
@@ -203,7 +204,7 @@ def times_out(address, drip, sent=b''):
             except socket.timeout:
                 if drip:
                     sock.send(b'G')
-        within(4.5, 6.1 + SLOW, time.monotonic() - since, 'the 408')
+        within(4.5, 6.1 + SLACK, time.monotonic() - since, 'the 408')
         status, headers, body = ws.split_head(data)
         same('HTTP/1.1 408 ', status[:13])
         same(['close'], headers.get('connection'))
@@ -225,7 +226,7 @@ def _(command):
             sock_rest(sock, DEADLINE)
             since = time.monotonic()
             server.wait(lambda: server.number('task') <= IDLE)
-            within(1, 3 + SLOW, time.monotonic() - since, 'its thread')
+            within(1, 3 + SLACK, time.monotonic() - since, 'its thread')
 
 
 @check('a failed client that goes on sending still gets its Close')
@@ -395,7 +396,8 @@ def _(command):
         socks = [ws.connect(server.address) for _ in range(30)]
         for sock in socks:
             sock.sendall(ws.request(server.address))
-        complaint = 'wsServer: accept: Too many open files: waiting\n'
+        complaint = 'wsServer: accept: %s: waiting\n' % os.environ.get(
+            'NO_FILES', 'Too many open files')
         server.wait(lambda: complaint in server.log())
         for sock in socks:
             ws.check_101(ws.exchange(sock, [], until=b'\r\n\r\n'))
