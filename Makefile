@@ -36,6 +36,25 @@ build/tests/peer: tests/peer.c
 	@mkdir -p build/tests
 	$(COMPILE) -o $@ tests/peer.c $$LDFLAGS
 
+sanitize: ## test builds with ASan, UBSan and the leak checker, and with TSan
+	@tests/variant asan tsan
+
+torture: ## test a build whose every read and write moves little and is interrupted
+	@tests/variant torture
+
+portability: ## test musl, 32-bit, big-endian and hardened builds; gcc's analyzer
+	@tests/analyze $(PROGRAMS:=.c)
+	@tests/variant musl m32 s390x fortify
+
+faults: ## fail each call of each program in turn
+	@tests/faults
+
+fuzz: ## fuzz what reads from the network, FUZZ_SECONDS for each target
+	@tests/fuzz/run
+
+soak: all ## let SOAK_CONNECTIONS clients come and go
+	@tests/soak
+
 lint: ## check layout, C and shell without running anything
 	@tests/lint $(PROGRAMS:=.c)
 

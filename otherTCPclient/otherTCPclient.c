@@ -203,6 +203,8 @@ static const char *split_hostport(const char *address, char *host, char *port)
         return "too many colons (an IPv6 address goes in brackets)";
     if (host_end - address >= HOST_SIZE)
         return "host name too long";
+    if (strlen(colon + 1) >= PORT_SIZE)
+        return "port is not 0 to 65535";
     snprintf(host, HOST_SIZE, "%.*s", (int)(host_end - address), address);
     snprintf(port, PORT_SIZE, "%s", colon + 1);
     bool letter = false, number = true;
@@ -490,13 +492,14 @@ static void show(const char *label, const char *line, size_t length)
         die("write", "stdout", strerror(errno));
 }
 
-/* Die of the end of the stream from the server (error 0) or of an error (an errno value).
-   */
-static _Noreturn void die_of_loss(const struct reader *server, int error)
+/* Die of what happened to the connection when it was to be read or written (`what`): its
+   end (error 0), or an error (an errno value). */
+static _Noreturn void die_of_loss(const char *what, const struct reader *server,
+                                  int error)
 {
     if (error == 0 || error == EPIPE || error == ECONNRESET)
         die(server->name, "", "connection closed by server");
-    die("read", server->name, reason(error));
+    die(what, server->name, reason(error));
 }
 
 /* Send the line, with a `\n` at its end, and return its length with it. Dies when the
@@ -505,7 +508,7 @@ static size_t send_line(const struct reader *server, char *line, size_t length)
 {
     size_t size = end_line(line, length);
     if (write_all(server->fd, line, size) < 0)
-        die_of_loss(server, errno);
+        die_of_loss("write", server, errno);
     return size;
 }
 
@@ -515,7 +518,7 @@ static void show_reply(struct reader *server)
     char *line;
     ssize_t length = read_line(server, &line);
     if (length <= 0)
-        die_of_loss(server, length == 0 ? 0 : errno);
+        die_of_loss("read", server, length == 0 ? 0 : errno);
     show("->: ", line, (size_t)length);
 }
 
@@ -528,7 +531,7 @@ static void show_rest(struct reader *server)
     while ((length = read_line(server, &line)) > 0)
         show("", line, (size_t)length);
     if (length < 0 && errno != ECONNRESET)
-        die_of_loss(server, errno);
+        die_of_loss("read", server, errno);
 }
 
 /* Prompt, and take the user's next line. What the server has said unasked is printed
@@ -550,7 +553,7 @@ static size_t ask(struct reader *user, struct reader *server, char **line)
         if (ready[1].revents != 0) {
             ssize_t n = fill(server);
             if (n <= 0 && prompted && !typed)
-                die_of_loss(server, n == 0 ? 0 : errno);
+                die_of_loss("read", server, n == 0 ? 0 : errno);
         }
         while (line_waiting(server)) {
             if (prompted)

@@ -235,6 +235,8 @@ static const char *split_hostport(const char *address, char *host, char *port)
         return "too many colons (an IPv6 address goes in brackets)";
     if (host_end - address >= HOST_SIZE)
         return "host name too long";
+    if (strlen(colon + 1) >= PORT_SIZE)
+        return "port is not 0 to 65535";
     snprintf(host, HOST_SIZE, "%.*s", (int)(host_end - address), address);
     snprintf(port, PORT_SIZE, "%s", colon + 1);
     bool letter = false, number = true;

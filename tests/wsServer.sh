@@ -165,7 +165,7 @@ if need_websockets "Python's websockets"; then
     start_report "Python's websockets" \
         "$PYTHON" "$ROOT/tests/ws_library.py" server "127.0.0.1:$PORT"
 fi
-if need "$PYTHON" 'a browser' && need chromium 'a browser' && need chromedriver 'a browser'; then
+if can browser 'a browser' && need "$PYTHON" 'a browser' && need chromium 'a browser' && need chromedriver 'a browser'; then
     mkdir -p "$ROOT/build"
     start_report 'a browser' \
         "$PYTHON" "$ROOT/tests/ws_browser.py" "127.0.0.1:$PORT" "$ROOT/build/wsServer.png"

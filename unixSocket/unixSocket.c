@@ -533,13 +533,14 @@ static void show(const char *label, const char *line, size_t length)
         die("write", "stdout", strerror(errno));
 }
 
-/* Die of the end of the stream from the server (error 0) or of an error (an errno value).
-   */
-static _Noreturn void die_of_loss(const struct reader *server, int error)
+/* Die of what happened to the connection when it was to be read or written (`what`): its
+   end (error 0), or an error (an errno value). */
+static _Noreturn void die_of_loss(const char *what, const struct reader *server,
+                                  int error)
 {
     if (error == 0 || error == EPIPE || error == ECONNRESET)
         die(server->name, "", "connection closed by server");
-    die("read", server->name, reason(error));
+    die(what, server->name, reason(error));
 }
 
 /* Send the line, with a `\n` at its end, and return its length with it. Dies when the
@@ -548,7 +549,7 @@ static size_t send_line(const struct reader *server, char *line, size_t length)
 {
     size_t size = end_line(line, length);
     if (write_all(server->fd, line, size) < 0)
-        die_of_loss(server, errno);
+        die_of_loss("write", server, errno);
     return size;
 }
 
@@ -616,7 +617,7 @@ static void show_echo(struct reader *server, size_t length)
     while (server->end - server->start < length) {
         ssize_t n = fill(server);
         if (n <= 0)
-            die_of_loss(server, n == 0 ? 0 : errno);
+            die_of_loss("read", server, n == 0 ? 0 : errno);
     }
     show("Read: ", server->buffer + server->start, length);
     server->start += length;

@@ -322,6 +322,8 @@ static const char *split_hostport(const char *address, char *host, char *port)
         return "too many colons (an IPv6 address goes in brackets)";
     if (host_end - address >= HOST_SIZE)
         return "host name too long";
+    if (strlen(colon + 1) >= PORT_SIZE)
+        return "port is not 0 to 65535";
     snprintf(host, HOST_SIZE, "%.*s", (int)(host_end - address), address);
     snprintf(port, PORT_SIZE, "%s", colon + 1);
     bool letter = false, number = true;
@@ -626,13 +628,14 @@ static void show(const char *label, const char *line, size_t length)
         die("write", "stdout", strerror(errno));
 }
 
-/* Die of the end of the stream from the server (error 0) or of an error (an errno value).
-   */
-static _Noreturn void die_of_loss(const struct reader *server, int error)
+/* Die of what happened to the connection when it was to be read or written (`what`): its
+   end (error 0), or an error (an errno value). */
+static _Noreturn void die_of_loss(const char *what, const struct reader *server,
+                                  int error)
 {
     if (error == 0 || error == EPIPE || error == ECONNRESET)
         die(server->name, "", "connection closed by server");
-    die("read", server->name, reason(error));
+    die(what, server->name, reason(error));
 }
 
 /* Milliseconds on a clock that nobody sets. */
@@ -1181,7 +1184,7 @@ static void read_answer(struct reader *in)
             die(in->name, "", "no whole answer in 5 s");
         ssize_t n = fill(in);
         if (n <= 0)
-            die_of_loss(in, n == 0 ? 0 : errno);
+            die_of_loss("read", in, n == 0 ? 0 : errno);
     }
 }
 
@@ -1197,14 +1200,16 @@ static void check_answer(struct reader *in, const char *accept)
         print_text(stderr, label, line, strlen(line));
         exit(1);
     }
-    bool upgraded = false, connected = false, accepted = false;
+    bool upgraded = false, other = false, connected = false, accepted = false;
     int accepts = 0;
     while ((line = head_line(in)) != NULL && *line != '\0') {
         const char *value = cut_header(line);
         if (value == NULL)
             die(in->name, "", "malformed header line in the answer");
-        if (strcasecmp(line, "Upgrade") == 0)
-            upgraded = strcasecmp(value, "websocket") == 0;
+        if (strcasecmp(line, "Upgrade") == 0 && strcasecmp(value, "websocket") == 0)
+            upgraded = true;
+        else if (strcasecmp(line, "Upgrade") == 0)
+            other = true;
         else if (strcasecmp(line, "Connection") == 0)
             connected = connected || has_token(value, "upgrade");
         else if (strcasecmp(line, "Sec-WebSocket-Accept") == 0 && ++accepts == 1)
@@ -1214,7 +1219,7 @@ static void check_answer(struct reader *in, const char *accept)
         else if (strcasecmp(line, "Sec-WebSocket-Protocol") == 0)
             die(in->name, "", "a subprotocol that was not asked for");
     }
-    if (line == NULL || !upgraded || !connected)
+    if (line == NULL || !upgraded || other || !connected)
         die(in->name, "", "Upgrade or Connection missing or wrong in the answer");
     if (!accepted || accepts > 1)
         die(in->name, "", "Sec-WebSocket-Accept missing or wrong in the answer");
@@ -1245,7 +1250,7 @@ static void shake_hands(struct reader *in, const char *server, const char *path)
                           "Sec-WebSocket-Version: 13\r\n\r\n",
                           path, (int)host, server, key);
     if (write_all(in->fd, request, (size_t)length) < 0)
-        die_of_loss(in, errno);
+        die_of_loss("write", in, errno);
     read_answer(in);
     check_answer(in, accept);
 }
@@ -1357,6 +1362,8 @@ static void send_queue(struct conversation *c)
             continue;
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             return;
+        if (n < 0 && errno != EPIPE && errno != ECONNRESET)
+            die("write", c->name, strerror(errno));
         c->sent = n < 0 ? c->queue.used : c->sent + (size_t)n;
     }
     c->sent = c->queue.used = 0;
@@ -1381,7 +1388,7 @@ static bool receive_frames(struct conversation *c)
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return true;
     if (n <= 0 && !c->closing)
-        die_of_loss(&c->in, n == 0 ? 0 : errno);
+        die_of_loss("read", &c->in, n == 0 ? 0 : errno);
     take_frames(c);
     return n > 0;
 }
