@@ -56,6 +56,7 @@ static void stop_server(int signal_number);
 static void catch_signals(void (*handler)(int));
 static struct addrinfo *resolve(const char *step, const char *address,
                                 const struct addrinfo *hints);
+static int listen_family(const char *address);
 static int listen_at(const struct addrinfo *list, const char *address);
 static int accept_client(int listener, char *name);
 static void open_reader(struct reader *r, int fd, const char *name);
@@ -91,7 +92,9 @@ int main(int argc, char **argv)
     char address[HOST_SIZE + PORT_SIZE];
     const char *host = strchr(argv[optind], ':') ? "" : "localhost:";
     snprintf(address, sizeof address, "%s%s", host, argv[optind]);
-    const struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM};
+    const struct addrinfo hints = {.ai_flags = AI_PASSIVE,
+                                   .ai_family = listen_family(address),
+                                   .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = resolve("ResolveTCPAddr", address, &hints);
     int listener = listen_at(found, address);
     freeaddrinfo(found);
@@ -343,19 +346,27 @@ static void announce(int fd)
     fprintf(stderr, "%s: listening on %s\n", program, name);
 }
 
+/* The family to resolve a server's address in: any for HOST:PORT. For :PORT IPv6, whose
+   socket takes IPv4 too, or IPv4 on a machine without IPv6. */
+static int listen_family(const char *address)
+{
+    if (address[0] != ':')
+        return AF_UNSPEC;
+    int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+    if (fd < 0)
+        return AF_INET;
+    close(fd);
+    return AF_INET6;
+}
+
 /* Make a socket bound to what `address`, HOST:PORT, was resolved to; if it is of
-   SOCK_STREAM, it listens. Without a HOST it takes IPv6 and IPv4 alike, or IPv4 alone on
-   a machine without IPv6; a name is its first IPv4 address, as in Go. Says on stderr
+   SOCK_STREAM, it listens. A name is its first IPv4 address, as in Go. Says on stderr
    where it listens. Dies on error. */
 static int listen_at(const struct addrinfo *list, const char *address)
 {
     bool everywhere = address[0] == ':';
-    const struct addrinfo *chosen = pick(list, everywhere ? AF_INET6 : AF_INET);
+    const struct addrinfo *chosen = pick(list, AF_INET);
     int fd = open_listener(chosen, everywhere);
-    if (fd < 0 && everywhere && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)) {
-        chosen = pick(list, AF_INET);
-        fd = open_listener(chosen, everywhere);
-    }
     if (fd < 0) {
         const char *why = listen_error();
         char name[ADDRESS_SIZE];

@@ -343,19 +343,27 @@ static void announce(int fd)
     fprintf(stderr, "%s: listening on %s\n", program, name);
 }
 
+/* The family to resolve a server's address in: any for HOST:PORT. For :PORT IPv6, whose
+   socket takes IPv4 too, or IPv4 on a machine without IPv6. */
+static int listen_family(const char *address)
+{
+    if (address[0] != ':')
+        return AF_UNSPEC;
+    int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+    if (fd < 0)
+        return AF_INET;
+    close(fd);
+    return AF_INET6;
+}
+
 /* Make a socket bound to what `address`, HOST:PORT, was resolved to; if it is of
-   SOCK_STREAM, it listens. Without a HOST it takes IPv6 and IPv4 alike, or IPv4 alone on
-   a machine without IPv6; a name is its first IPv4 address, as in Go. Says on stderr
+   SOCK_STREAM, it listens. A name is its first IPv4 address, as in Go. Says on stderr
    where it listens. Dies on error. */
 static int listen_at(const struct addrinfo *list, const char *address)
 {
     bool everywhere = address[0] == ':';
-    const struct addrinfo *chosen = pick(list, everywhere ? AF_INET6 : AF_INET);
+    const struct addrinfo *chosen = pick(list, AF_INET);
     int fd = open_listener(chosen, everywhere);
-    if (fd < 0 && everywhere && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)) {
-        chosen = pick(list, AF_INET);
-        fd = open_listener(chosen, everywhere);
-    }
     if (fd < 0) {
         const char *why = listen_error();
         char name[ADDRESS_SIZE];
@@ -372,7 +380,8 @@ static int listen_on(const char *address, int type)
 {
     char full[HOST_SIZE + PORT_SIZE];
     snprintf(full, sizeof full, "%s%s", strchr(address, ':') ? "" : ":", address);
-    const struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = type};
+    const struct addrinfo hints = {
+        .ai_flags = AI_PASSIVE, .ai_family = listen_family(full), .ai_socktype = type};
     struct addrinfo *list = resolve("address", full, &hints);
     int fd = listen_at(list, full);
     freeaddrinfo(list);
