@@ -55,6 +55,12 @@ fuzz: ## fuzz what reads from the network, FUZZ_SECONDS for each target
 soak: all ## let SOAK_CONNECTIONS clients come and go
 	@tests/soak
 
+bench: all ## measure the servers beside bare ones and beside Go's, where go is
+	@tests/bench/run
+
+bench-check: all ## the same, and fail where a ratio is missed
+	@tests/bench/run check
+
 lint: ## check layout, C and shell without running anything
 	@tests/lint $(PROGRAMS:=.c)
 
@@ -62,7 +68,7 @@ clean: ## remove everything that was built
 	rm -rf build $(PROGRAMS)
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):[^#]*## /make \1	/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):[^#]*## /make \1	/p' Makefile | expand -t 20
 
 # Every program once more, as DIR/NAME, for BUILD=DIR tests/run:
 #     make variant DIR=build/debug CFLAGS=-g

@@ -127,10 +127,10 @@ static _Noreturn void die(const char *what, const char *address, const char *why
     exit(1);
 }
 
-/* What the errno value `error` means; EMSGSIZE is what read_line() says of a line. */
+/* What the errno value `error` means; EOVERFLOW is what read_line() says of a line. */
 static const char *reason(int error)
 {
-    return error == EMSGSIZE ? "line longer than 65536 bytes" : strerror(error);
+    return error == EOVERFLOW ? "line longer than 65536 bytes" : strerror(error);
 }
 
 /* Print `NAME: what name: reason` on stderr and go on; `error` is an errno value. For
@@ -470,11 +470,12 @@ static int accept_client(int listener, char *name)
 static void start_thread(void *(*handler)(void *), void *argument)
 {
     pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
+    int error;
+    while ((error = pthread_attr_init(&attributes)) != 0)
+        wait_out("pthread_attr_init", error);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, STACK_SIZE);
     pthread_t thread;
-    int error;
     while ((error = pthread_create(&thread, &attributes, handler, argument)) != 0)
         wait_out("pthread_create", error);
     pthread_attr_destroy(&attributes);
@@ -518,7 +519,7 @@ static int grow(struct reader *r)
 
 /* Read once, behind what has not been taken yet. A read that filled the buffer makes it
    grow before the next, so that who sends little costs little. Returns the number of
-   bytes read, 0 at the end of input, -1 with errno on error: EMSGSIZE when LINE_LIMIT
+   bytes read, 0 at the end of input, -1 with errno on error: EOVERFLOW when LINE_LIMIT
    bytes and one more are there and none has been taken. */
 static ssize_t fill(struct reader *r)
 {
@@ -529,7 +530,7 @@ static ssize_t fill(struct reader *r)
     r->end -= r->start;
     r->start = 0;
     if (r->end == r->size) {
-        errno = EMSGSIZE;
+        errno = EOVERFLOW;
         return -1;
     }
     ssize_t n;
@@ -544,7 +545,7 @@ static ssize_t fill(struct reader *r)
 /* Take the next line out of the stream, `\n` included; at the end of input an unfinished
    line counts as one. Returns its length with *line pointing at it until the next call;
    behind an unfinished line there is room for one byte more. Returns 0 at the end of
-   input, and -1 with errno on error: EMSGSIZE for a line of more than LINE_LIMIT bytes.
+   input, and -1 with errno on error: EOVERFLOW for a line of more than LINE_LIMIT bytes.
    */
 static ssize_t read_line(struct reader *r, char **line)
 {

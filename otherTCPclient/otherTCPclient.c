@@ -127,10 +127,10 @@ static _Noreturn void die(const char *what, const char *address, const char *why
     exit(1);
 }
 
-/* What the errno value `error` means; EMSGSIZE is what read_line() says of a line. */
+/* What the errno value `error` means; EOVERFLOW is what read_line() says of a line. */
 static const char *reason(int error)
 {
-    return error == EMSGSIZE ? "line longer than 65536 bytes" : strerror(error);
+    return error == EOVERFLOW ? "line longer than 65536 bytes" : strerror(error);
 }
 
 /* Say what is wrong with the command line and how it should look, and exit with 2. */
@@ -312,7 +312,7 @@ static int grow(struct reader *r)
 
 /* Read once, behind what has not been taken yet. A read that filled the buffer makes it
    grow before the next, so that who sends little costs little. Returns the number of
-   bytes read, 0 at the end of input, -1 with errno on error: EMSGSIZE when LINE_LIMIT
+   bytes read, 0 at the end of input, -1 with errno on error: EOVERFLOW when LINE_LIMIT
    bytes and one more are there and none has been taken. */
 static ssize_t fill(struct reader *r)
 {
@@ -323,7 +323,7 @@ static ssize_t fill(struct reader *r)
     r->end -= r->start;
     r->start = 0;
     if (r->end == r->size) {
-        errno = EMSGSIZE;
+        errno = EOVERFLOW;
         return -1;
     }
     ssize_t n;
@@ -338,7 +338,7 @@ static ssize_t fill(struct reader *r)
 /* Take the next line out of the stream, `\n` included; at the end of input an unfinished
    line counts as one. Returns its length with *line pointing at it until the next call;
    behind an unfinished line there is room for one byte more. Returns 0 at the end of
-   input, and -1 with errno on error: EMSGSIZE for a line of more than LINE_LIMIT bytes.
+   input, and -1 with errno on error: EOVERFLOW for a line of more than LINE_LIMIT bytes.
    */
 static ssize_t read_line(struct reader *r, char **line)
 {

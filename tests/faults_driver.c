@@ -11,7 +11,7 @@
  * Prints a line for each fault that was not survived, a table program x call with the
  * number of those that were, and `N passed, N failed`.
  */
-#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */ // NOLINT(bugprone-reserved-identifier)
 #include "faults.h"
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -49,7 +49,9 @@ struct error_name {
     const char *name;
 };
 
+// clang-format off
 #define E(name) {name, #name}
+// clang-format on
 #define ERRORS(call, ...)                                                                \
     static const struct error_name errors_of_##call[] = {__VA_ARGS__, {0, NULL}};
 
@@ -129,7 +131,7 @@ enum kind {
     WEB_SERVER
 };
 
-struct scene {
+struct scene { // NOLINT(clang-analyzer-optin.performance.Padding)
     const char *program;
     enum kind kind;
     const char *arguments; /* PORT and PATH stand for the peer's or its own */
@@ -143,7 +145,10 @@ struct scene {
 };
 
 static const struct scene scenes[] = {
-    {.program = "tcpC", .kind = TCP_CLIENT, .arguments = "127.0.0.1:PORT", .label = "->: "},
+    {.program = "tcpC",
+     .kind = TCP_CLIENT,
+     .arguments = "127.0.0.1:PORT",
+     .label = "->: "},
     {.program = "tcpC",
      .kind = TCP_CLIENT,
      .arguments = "localhost:PORT",
@@ -258,7 +263,10 @@ static const struct scene scenes[] = {
      .fixed = "accept 1 ENFILE",
      .only = "nanosleep accept",
      .threads = true},
-    {.program = "unixSocket", .kind = UNIX_CLIENT, .arguments = "PATH", .label = "Read: "},
+    {.program = "unixSocket",
+     .kind = UNIX_CLIENT,
+     .arguments = "PATH",
+     .label = "Read: "},
     {.program = "unixSocket",
      .kind = UNIX_CLIENT,
      .arguments = "PATH",
@@ -322,8 +330,8 @@ struct session {
     int talks;     /* with clients of wsServer: the first fetches the page */
     bool nameless; /* a client's address may be printed as unknown */
     int lost;      /* connections that were not served whole */
-    char *why;  /* what is wrong, or NULL */
-    long until; /* the deadline, in ms */
+    char *why;     /* what is wrong, or NULL */
+    long until;    /* the deadline, in ms */
 };
 
 static long now_ms(void)
@@ -578,7 +586,7 @@ static void sha1(const char *text, unsigned char *digest)
 {
     unsigned char blocks[128] = {0};
     size_t length = strlen(text);
-    memcpy(blocks, text, length);
+    memcpy(blocks, text, length); // NOLINT(bugprone-not-null-terminated-result)
     blocks[length] = 0x80;
     blocks[126] = (unsigned char)(length * 8 >> 8);
     blocks[127] = (unsigned char)(length * 8);
@@ -786,7 +794,8 @@ static void open_peer(struct session *s)
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     snprintf(un.sun_path, sizeof un.sun_path, "%s", s->path);
     unlink(s->path);
-    if (bind(fd, local ? (void *)&un : (void *)&inet, local ? sizeof un : sizeof inet) < 0)
+    if (bind(fd, local ? (void *)&un : (void *)&inet, local ? sizeof un : sizeof inet) <
+        0)
         give_up("bind");
     if (type == SOCK_STREAM && listen(fd, 8) < 0)
         give_up("listen");
@@ -912,7 +921,8 @@ static bool talk_stream(struct session *s)
         return false;
     char line[LONG_LINE + 2];
     snprintf(line, sizeof line, "%s\n", long_line);
-    bool echo = strcmp(s->program, "otherTCPserver") == 0 || s->scene->kind == UNIX_SERVER;
+    bool echo =
+        strcmp(s->program, "otherTCPserver") == 0 || s->scene->kind == UNIX_SERVER;
     bool whole = ask_line(s, fd, "one\n", 2) && ask_line(s, fd, line, 700) &&
                  ask_line(s, fd, "two\n", 4);
     const char *last = echo ? "end" : "";
@@ -997,7 +1007,8 @@ static bool ask_web(struct session *s, int fd, const char *text, struct text *co
     if (!send_web_frame(fd, 0x01, text, 1, true) ||
         !send_web_frame(fd, 0x89, "ping", 4, true) ||
         !send_web_frame(fd, 0x80, text + 1, length - 1, true) ||
-        read_web_frame(s, fd, come, &payload) != 0x8a || strcmp(payload.data, "ping") != 0 ||
+        read_web_frame(s, fd, come, &payload) != 0x8a ||
+        strcmp(payload.data, "ping") != 0 ||
         read_web_frame(s, fd, come, &payload) != 0x81 || strcmp(payload.data, text) != 0)
         return false;
     char shown[1100];
@@ -1134,8 +1145,8 @@ static void end_server(struct session *s)
         kill(s->pid, SIGTERM);
         return;
     }
-    const char *farewell = strcmp(s->program, "udpS") == 0 ? "Exiting UDP server!"
-                                                           : "Exiting TCP server!";
+    const char *farewell =
+        strcmp(s->program, "udpS") == 0 ? "Exiting UDP server!" : "Exiting TCP server!";
     if (s->scene->kind == UDP_SERVER)
         expect(s, s->scene->label, "STOP");
     expect(s, "", farewell);
@@ -1193,7 +1204,9 @@ static void play_server(struct session *s, const char *faults)
         if (web && threads == 3) /* ".", ".." and one: the second is just starting */
             threads++;
         struct text come = {0};
-        int bystander = !s->scene->threads ? -1 : web ? call_web(s, &come) : call_server(s);
+        int bystander = !s->scene->threads ? -1
+                        : web              ? call_web(s, &come)
+                                           : call_server(s);
         bool served = bystander >= 0 && (web ? ask_web(s, bystander, "hi", &come)
                                              : ask_line(s, bystander, "hi\n", 3));
         if (served && !web)
@@ -1307,7 +1320,8 @@ static void check_line(struct session *s, const char *line)
     if (strstr(line, ": read stdin: ") != NULL || strstr(line, "/dev/urandom: ") != NULL)
         reason = strerror(s->error);
     /* Found gone and then there: somebody else's. Its server too busy: a server's. */
-    if (s->scene->stale && ((s->call == CALL_lstat && s->error == ENOENT) ||
+    if (s->scene->stale && ((s->call == CALL_lstat && s->error == ENOENT &&
+                             strstr(line, strerror(ENOENT)) == NULL) ||
                             (s->call == CALL_poll && s->error == EAGAIN)))
         reason = strerror(EADDRINUSE);
     if (s->error == ENOMEM && strstr(line, ": 1011 out of memory\n") != NULL)
@@ -1356,8 +1370,7 @@ static bool passed_over(const struct session *s, int nth)
     return s->error == EINTR || s->call == CALL_setsockopt || s->call == CALL_shutdown ||
            s->call == CALL_close || s->call == CALL_getnameinfo ||
            s->call == CALL_nanosleep || s->call == CALL_pthread_attr_setstacksize ||
-           s->call == CALL_fcntl ||
-           (s->call == CALL_open && nth == 1);
+           s->call == CALL_fcntl || (s->call == CALL_open && nth == 1);
 }
 
 /* A client may go on after these: a second address, a read that only looked whether there
@@ -1366,8 +1379,7 @@ static bool may_go_on(const struct session *s)
 {
     return s->scene->forgiving || s->call == CALL_read ||
            (s->call == CALL_poll && s->scene->kind == UDP_CLIENT) ||
-           s->error == FAULT_TIMEOUT ||
-           (s->call == CALL_write && s->error == EAGAIN);
+           s->error == FAULT_TIMEOUT || (s->call == CALL_write && s->error == EAGAIN);
 }
 
 static void judge_client(struct session *s, int nth)
@@ -1434,7 +1446,8 @@ static void judge_server(struct session *s, int nth)
     bool listened = strstr(s->stderr_text.data, ": listening on ") != NULL;
     const char *more = first_end == NULL ? "" : first_end + 1;
     if (s->error == FAULT_SIGTERM && s->hit) {
-        bool before = !listened && WIFSIGNALED(s->status) && WTERMSIG(s->status) == SIGTERM;
+        bool before =
+            !listened && WIFSIGNALED(s->status) && WTERMSIG(s->status) == SIGTERM;
         if (!before && (!WIFEXITED(s->status) || WEXITSTATUS(s->status) != 0))
             wrong(s, "SIGTERM did not end it in good order");
         return;
@@ -1543,7 +1556,8 @@ static bool play(const struct scene *scene, int worker, enum fault_call call, in
     if (is_server(&s))
         judge_server(&s, nth);
     else if (scene->kind == UDP_CLIENT &&
-             (s.error == FAULT_TIMEOUT || (scene->fixed && strstr(scene->fixed, "timeout"))))
+             (s.error == FAULT_TIMEOUT ||
+              (scene->fixed && strstr(scene->fixed, "timeout"))))
         judge_missing_reply(&s);
     else
         judge_client(&s, nth);
@@ -1572,7 +1586,7 @@ static bool play(const struct scene *scene, int worker, enum fault_call call, in
 static struct shared {
     atomic_int next_job;
     atomic_int survived[SCENES][CALLS + 1], failed[SCENES][CALLS + 1];
-} *shared;
+} * shared;
 
 /* What POSIX lists for the call but not for what the scene does with it. The connect() of
    a datagram socket waits for nothing, so no signal can interrupt it. */
@@ -1597,7 +1611,8 @@ static void work(int worker, char **names)
 {
     static int made[SCENES][CALLS];
     static bool known[SCENES];
-    for (int job; (job = atomic_fetch_add(&shared->next_job, 1)) < SCENES * (CALLS + 1);) {
+    for (int job;
+         (job = atomic_fetch_add(&shared->next_job, 1)) < SCENES * (CALLS + 1);) {
         int number = job / (CALLS + 1), call = CALLS - job % (CALLS + 1);
         const struct scene *scene = &scenes[number];
         bool wanted = *names == NULL;
@@ -1621,14 +1636,16 @@ static void work(int worker, char **names)
         for (int group = 0; group < 1 + server; group++) {
             hit = true;
             int nth = first_nth(scene, call_name[call]);
-            for (; hit && nth < MOST_NTH && shared->failed[number][call] < ENOUGH; nth++) {
+            for (; hit && nth < MOST_NTH && shared->failed[number][call] < ENOUGH;
+                 nth++) {
                 const struct error_name *e = group == 0 ? errors_of[call] : term;
                 for (; hit && e->name != NULL; e++) {
                     if (never(scene, (enum fault_call)call, e->value))
                         continue;
                     if (shared->failed[number][call] >= ENOUGH)
                         break;
-                    bool good = play(scene, worker, (enum fault_call)call, nth, e, &hit, NULL);
+                    bool good =
+                        play(scene, worker, (enum fault_call)call, nth, e, &hit, NULL);
                     if (hit || !good)
                         atomic_fetch_add(
                             &(good ? shared->survived : shared->failed)[number][call], 1);
@@ -1641,7 +1658,7 @@ static void work(int worker, char **names)
 /* The table: a row for each call, a column for each program. */
 static void print_table(int *passed, int *failed)
 {
-    const char *programs[SCENES];
+    const char *programs[SCENES] = {NULL};
     int columns = 0;
     for (int i = 0; i < SCENES; i++)
         if (i == 0 || strcmp(scenes[i].program, scenes[i - 1].program) != 0)

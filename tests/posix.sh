@@ -35,6 +35,7 @@ for _folder in "$ROOT"/*/; do
     _source=$_folder$_name.c
     [ -f "$_source" ] || continue
     _other=
+    # shellcheck disable=SC2013 # words, not lines
     for _header in $(sed -n 's/^#include <\(.*\)\.h>$/\1/p' "$_source"); do
         case " $(echo "$HEADERS" | tr '\n' ' ') " in
         *" $_header "*) ;;

@@ -93,10 +93,10 @@ static _Noreturn void die(const char *what, const char *address, const char *why
     exit(1);
 }
 
-/* What the errno value `error` means; EMSGSIZE is what read_line() says of a line. */
+/* What the errno value `error` means; EOVERFLOW is what read_line() says of a line. */
 static const char *reason(int error)
 {
-    return error == EMSGSIZE ? "line longer than 65536 bytes" : strerror(error);
+    return error == EOVERFLOW ? "line longer than 65536 bytes" : strerror(error);
 }
 
 /* Print `NAME: what name: reason` on stderr and go on; `error` is an errno value. For
@@ -448,8 +448,9 @@ static void seed_random(void)
     int fd = open("/dev/urandom", O_RDONLY);
     if (fd < 0)
         die("open", "/dev/urandom", strerror(errno));
-    if (read(fd, &seed, sizeof seed) != (ssize_t)sizeof seed)
-        die("read", "/dev/urandom", strerror(errno));
+    while (read(fd, &seed, sizeof seed) < 0)
+        if (errno != EINTR)
+            die("read", "/dev/urandom", strerror(errno));
     close(fd);
     srand(seed);
 }

@@ -128,10 +128,10 @@ static _Noreturn void die(const char *what, const char *address, const char *why
     exit(1);
 }
 
-/* What the errno value `error` means; EMSGSIZE is what read_line() says of a line. */
+/* What the errno value `error` means; EOVERFLOW is what read_line() says of a line. */
 static const char *reason(int error)
 {
-    return error == EMSGSIZE ? "line longer than 65536 bytes" : strerror(error);
+    return error == EOVERFLOW ? "line longer than 65536 bytes" : strerror(error);
 }
 
 /* Print `NAME: what name: reason` on stderr and go on; `error` is an errno value. For
@@ -283,11 +283,12 @@ static int accept_next(int listener, struct sockaddr *peer, socklen_t *size)
 static void start_thread(void *(*handler)(void *), void *argument)
 {
     pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
+    int error;
+    while ((error = pthread_attr_init(&attributes)) != 0)
+        wait_out("pthread_attr_init", error);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, STACK_SIZE);
     pthread_t thread;
-    int error;
     while ((error = pthread_create(&thread, &attributes, handler, argument)) != 0)
         wait_out("pthread_create", error);
     pthread_attr_destroy(&attributes);
@@ -331,7 +332,7 @@ static int grow(struct reader *r)
 
 /* Read once, behind what has not been taken yet. A read that filled the buffer makes it
    grow before the next, so that who sends little costs little. Returns the number of
-   bytes read, 0 at the end of input, -1 with errno on error: EMSGSIZE when LINE_LIMIT
+   bytes read, 0 at the end of input, -1 with errno on error: EOVERFLOW when LINE_LIMIT
    bytes and one more are there and none has been taken. */
 static ssize_t fill(struct reader *r)
 {
@@ -342,7 +343,7 @@ static ssize_t fill(struct reader *r)
     r->end -= r->start;
     r->start = 0;
     if (r->end == r->size) {
-        errno = EMSGSIZE;
+        errno = EOVERFLOW;
         return -1;
     }
     ssize_t n;
@@ -357,7 +358,7 @@ static ssize_t fill(struct reader *r)
 /* Take the next line out of the stream, `\n` included; at the end of input an unfinished
    line counts as one. Returns its length with *line pointing at it until the next call;
    behind an unfinished line there is room for one byte more. Returns 0 at the end of
-   input, and -1 with errno on error: EMSGSIZE for a line of more than LINE_LIMIT bytes.
+   input, and -1 with errno on error: EOVERFLOW for a line of more than LINE_LIMIT bytes.
    */
 static ssize_t read_line(struct reader *r, char **line)
 {
@@ -647,8 +648,9 @@ static void remove_socket_and_exit(int signal_number)
 {
     (void)signal_number;
     struct stat now;
-    if (lstat(socket_path, &now) == 0 && now.st_dev == socket_file.st_dev &&
-        now.st_ino == socket_file.st_ino)
+    bool anothers = lstat(socket_path, &now) == 0 && (now.st_dev != socket_file.st_dev ||
+                                                      now.st_ino != socket_file.st_ino);
+    if (!anothers)
         unlink(socket_path);
     _exit(0);
 }
@@ -693,18 +695,17 @@ static int listen_unix(const char *path)
     sigaddset(&signals, SIGTERM);
     sigprocmask(SIG_BLOCK, &signals, &before);
     mode_t mask = umask(0177);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
-        lstat(path, &socket_file) < 0)
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0)
         die("listen", path, strerror(errno));
     umask(mask);
-    socket_path = path;
-    catch_signals(remove_socket_and_exit);
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    if (listen(fd, BACKLOG) < 0) {
+    if (lstat(path, &socket_file) < 0 || listen(fd, BACKLOG) < 0) {
         int error = errno;
         unlink(path);
         die("listen", path, strerror(error));
     }
+    socket_path = path;
+    catch_signals(remove_socket_and_exit);
+    sigprocmask(SIG_SETMASK, &before, NULL);
     fprintf(stderr, "%s: listening on %s\n", program, path);
     return fd;
 }

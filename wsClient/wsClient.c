@@ -237,10 +237,10 @@ static _Noreturn void die(const char *what, const char *address, const char *why
     exit(1);
 }
 
-/* What the errno value `error` means; EMSGSIZE is what read_line() says of a line. */
+/* What the errno value `error` means; EOVERFLOW is what read_line() says of a line. */
 static const char *reason(int error)
 {
-    return error == EMSGSIZE ? "line longer than 65536 bytes" : strerror(error);
+    return error == EOVERFLOW ? "line longer than 65536 bytes" : strerror(error);
 }
 
 /* Say what is wrong with the command line and how it should look, and exit with 2. */
@@ -456,7 +456,7 @@ static int grow(struct reader *r)
 
 /* Read once, behind what has not been taken yet. A read that filled the buffer makes it
    grow before the next, so that who sends little costs little. Returns the number of
-   bytes read, 0 at the end of input, -1 with errno on error: EMSGSIZE when LINE_LIMIT
+   bytes read, 0 at the end of input, -1 with errno on error: EOVERFLOW when LINE_LIMIT
    bytes and one more are there and none has been taken. */
 static ssize_t fill(struct reader *r)
 {
@@ -467,7 +467,7 @@ static ssize_t fill(struct reader *r)
     r->end -= r->start;
     r->start = 0;
     if (r->end == r->size) {
-        errno = EMSGSIZE;
+        errno = EOVERFLOW;
         return -1;
     }
     ssize_t n;
@@ -482,7 +482,7 @@ static ssize_t fill(struct reader *r)
 /* Take the next line out of the stream, `\n` included; at the end of input an unfinished
    line counts as one. Returns its length with *line pointing at it until the next call;
    behind an unfinished line there is room for one byte more. Returns 0 at the end of
-   input, and -1 with errno on error: EMSGSIZE for a line of more than LINE_LIMIT bytes.
+   input, and -1 with errno on error: EOVERFLOW for a line of more than LINE_LIMIT bytes.
    */
 static ssize_t read_line(struct reader *r, char **line)
 {
@@ -647,17 +647,15 @@ static long long now_ms(void)
 }
 
 /* Wait until fd has something to read or `deadline`, on the clock of now_ms(), has
-   passed. Returns whether there is something. */
-static bool wait_readable(int fd, long long deadline)
+   passed. Returns 1 if there is something, 0 if not, -1 with errno on error. */
+static int wait_readable(int fd, long long deadline)
 {
     for (;;) {
         struct pollfd ready = {.fd = fd, .events = POLLIN};
         long long left = deadline - now_ms();
         int n = poll(&ready, 1, left > 0 ? (int)left : 0);
-        if (n > 0)
-            return true;
-        if (n == 0 || errno != EINTR)
-            return false;
+        if (n >= 0 || errno != EINTR)
+            return n;
     }
 }
 
@@ -1180,7 +1178,10 @@ static void read_answer(struct reader *in)
             die(in->name, "", "answer over 8 KiB");
         if (length > 0)
             return;
-        if (!wait_readable(in->fd, deadline))
+        int ready = wait_readable(in->fd, deadline);
+        if (ready < 0)
+            die("poll", in->name, strerror(errno));
+        if (ready == 0)
             die(in->name, "", "no whole answer in 5 s");
         ssize_t n = fill(in);
         if (n <= 0)
@@ -1339,7 +1340,7 @@ static void send_lines(struct conversation *c)
         die("read", c->user.name, reason(errno));
     for (size_t length; (length = take_text(&c->user, n == 0, &line)) > 0;) {
         if (n > 0 && line[length - 1] != '\n')
-            die("read", c->user.name, reason(EMSGSIZE));
+            die("read", c->user.name, reason(EOVERFLOW));
         struct utf8 utf8 = {0};
         if (line[length - 1] == '\n')
             length--;
@@ -1352,8 +1353,9 @@ static void send_lines(struct conversation *c)
         begin_close(c, 1000);
 }
 
-/* Send as much of the queue as the kernel takes now. What the server is not there for any
-   more is dropped: reading will tell what became of it. */
+/* Send as much of the queue as the kernel takes now. When the server is not there any
+   more, the rest is dropped and the connection shut: what it said last can still be read,
+   and then the end. */
 static void send_queue(struct conversation *c)
 {
     while (c->sent < c->queue.used) {
@@ -1364,7 +1366,12 @@ static void send_queue(struct conversation *c)
             return;
         if (n < 0 && errno != EPIPE && errno != ECONNRESET)
             die("write", c->name, strerror(errno));
-        c->sent = n < 0 ? c->queue.used : c->sent + (size_t)n;
+        if (n < 0) {
+            shutdown(c->in.fd, SHUT_RDWR);
+            c->status = c->over ? c->status : 1;
+            n = (ssize_t)(c->queue.used - c->sent);
+        }
+        c->sent += (size_t)n;
     }
     c->sent = c->queue.used = 0;
 }
@@ -1387,7 +1394,8 @@ static bool receive_frames(struct conversation *c)
     ssize_t n = fill(&c->in);
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return true;
-    if (n <= 0 && !c->closing)
+    bool cut_off = !c->closing || (c->status != 0 && !c->over);
+    if (n <= 0 && cut_off)
         die_of_loss("read", &c->in, n == 0 ? 0 : errno);
     take_frames(c);
     return n > 0;

@@ -252,10 +252,10 @@ static _Noreturn void die(const char *what, const char *address, const char *why
     exit(1);
 }
 
-/* What the errno value `error` means; EMSGSIZE is what read_line() says of a line. */
+/* What the errno value `error` means; EOVERFLOW is what read_line() says of a line. */
 static const char *reason(int error)
 {
-    return error == EMSGSIZE ? "line longer than 65536 bytes" : strerror(error);
+    return error == EOVERFLOW ? "line longer than 65536 bytes" : strerror(error);
 }
 
 /* Print `NAME: what name: reason` on stderr and go on; `error` is an errno value. For
@@ -577,11 +577,12 @@ static int accept_client(int listener, char *name)
 static void start_thread(void *(*handler)(void *), void *argument)
 {
     pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
+    int error;
+    while ((error = pthread_attr_init(&attributes)) != 0)
+        wait_out("pthread_attr_init", error);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, STACK_SIZE);
     pthread_t thread;
-    int error;
     while ((error = pthread_create(&thread, &attributes, handler, argument)) != 0)
         wait_out("pthread_create", error);
     pthread_attr_destroy(&attributes);
@@ -625,7 +626,7 @@ static int grow(struct reader *r)
 
 /* Read once, behind what has not been taken yet. A read that filled the buffer makes it
    grow before the next, so that who sends little costs little. Returns the number of
-   bytes read, 0 at the end of input, -1 with errno on error: EMSGSIZE when LINE_LIMIT
+   bytes read, 0 at the end of input, -1 with errno on error: EOVERFLOW when LINE_LIMIT
    bytes and one more are there and none has been taken. */
 static ssize_t fill(struct reader *r)
 {
@@ -636,7 +637,7 @@ static ssize_t fill(struct reader *r)
     r->end -= r->start;
     r->start = 0;
     if (r->end == r->size) {
-        errno = EMSGSIZE;
+        errno = EOVERFLOW;
         return -1;
     }
     ssize_t n;
@@ -651,7 +652,7 @@ static ssize_t fill(struct reader *r)
 /* Take the next line out of the stream, `\n` included; at the end of input an unfinished
    line counts as one. Returns its length with *line pointing at it until the next call;
    behind an unfinished line there is room for one byte more. Returns 0 at the end of
-   input, and -1 with errno on error: EMSGSIZE for a line of more than LINE_LIMIT bytes.
+   input, and -1 with errno on error: EOVERFLOW for a line of more than LINE_LIMIT bytes.
    */
 static ssize_t read_line(struct reader *r, char **line)
 {
@@ -782,17 +783,15 @@ static long long now_ms(void)
 }
 
 /* Wait until fd has something to read or `deadline`, on the clock of now_ms(), has
-   passed. Returns whether there is something. */
-static bool wait_readable(int fd, long long deadline)
+   passed. Returns 1 if there is something, 0 if not, -1 with errno on error. */
+static int wait_readable(int fd, long long deadline)
 {
     for (;;) {
         struct pollfd ready = {.fd = fd, .events = POLLIN};
         long long left = deadline - now_ms();
         int n = poll(&ready, 1, left > 0 ? (int)left : 0);
-        if (n > 0)
-            return true;
-        if (n == 0 || errno != EINTR)
-            return false;
+        if (n >= 0 || errno != EINTR)
+            return n;
     }
 }
 
@@ -1329,7 +1328,12 @@ static const char *read_head(struct reader *in, const char **why)
         }
         if (length > 0)
             return NULL;
-        if (!wait_readable(in->fd, deadline)) {
+        int ready = wait_readable(in->fd, deadline);
+        if (ready < 0) {
+            complain("poll", in->name, errno);
+            return "";
+        }
+        if (ready == 0) {
             *why = "The request did not come within 5 seconds.\n";
             return "408 Request Timeout";
         }
@@ -1716,7 +1720,7 @@ static void finish_sending(int fd)
 {
     char unread[512];
     shutdown(fd, SHUT_WR);
-    for (long long deadline = now_ms() + 2000; wait_readable(fd, deadline);) {
+    for (long long deadline = now_ms() + 2000; wait_readable(fd, deadline) > 0;) {
         ssize_t n = read(fd, unread, sizeof unread);
         if (n == 0 || (n < 0 && errno != EINTR))
             return;

@@ -37,7 +37,7 @@ static void run_reader(struct notes *notes)
             line[length] = '\n'; /* there is room for it */
     }
     if (n < 0) {
-        must(errno == EMSGSIZE, "a long line is the only error");
+        must(errno == EOVERFLOW, "a long line is the only error");
         note(notes, "too long", 8);
     } else {
         must(stream.at == stream.size && r.start == r.end,
