@@ -656,10 +656,11 @@ static void log_text(const char *label, const char *line, size_t length)
    it into text[size], 40 bytes being enough, and returns its length. */
 static size_t format_now(char *text, size_t size)
 {
-    time_t now = time(NULL);
+    struct timespec now; /* time() may still be in the second before */
+    clock_gettime(CLOCK_REALTIME, &now);
     struct tm local;
     char date[32] = "", offset[8] = "";
-    if (localtime_r(&now, &local) != NULL) {
+    if (localtime_r(&now.tv_sec, &local) != NULL) {
         strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &local);
         strftime(offset, sizeof offset, "%z", &local); /* +0900: without the colon */
     }
