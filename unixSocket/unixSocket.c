@@ -624,14 +624,16 @@ static void show_echo(struct reader *server, size_t length)
     server->start += length;
 }
 
-/* Print the lines that have come whole, and at the `end` of input the rest. */
+/* Print the lines that have come whole, and at the `end` of input the rest. With -q
+   nothing is looked at. */
 static void log_lines(struct reader *client, bool end)
 {
     char *line;
     size_t length;
+    if (option['q'])
+        client->start = client->end;
     while ((length = take_text(client, end, &line)) > 0)
-        if (!option['q'])
-            log_text("Server got: ", line, length);
+        log_text("Server got: ", line, length);
 }
 
 /* Wait for the next client and return its socket, set up. */
