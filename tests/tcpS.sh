@@ -23,7 +23,7 @@ tcp_options
 line_limits
 
 # The answer.
-for _zone in UTC0=Z JST-9=+09:00 NST3:30=-03:30 XXX-5:45=+05:45; do
+for _zone in UTC0=Z JST-9=+09:00 NST3:30=-03:30 KTM-5:45=+05:45; do
     TZ=${_zone%%=*}
     export TZ
     begin
