@@ -55,6 +55,9 @@ fuzz: ## fuzz what reads from the network, FUZZ_SECONDS for each target
 soak: all ## let SOAK_CONNECTIONS clients come and go
 	@tests/soak
 
+coverage: ## which lines and branches test and faults reach, and which lines not
+	@tests/coverage
+
 bench: all ## measure the servers beside bare ones and beside Go's, where go is
 	@tests/bench/run
 

@@ -47,6 +47,8 @@ command_line otherTCPserver '[-q] PORT' 'Please provide a port number!' 0
 command_line udpC '[-6] HOST:PORT' 'Please provide a host:port string' 127.0.0.1:1
 command_line udpS '[-q] PORT' 'Please provide a port number!' 0
 command_line concTCP '[-q] PORT' 'Please provide a port number!' 0
+command_line wsClient '[-e] [-i SECONDS] HOST:PORT PATH | ws://HOST[:PORT]/PATH' \
+    'Need SERVER + PATH!' '127.0.0.1:1 /ws'
 command_line unixSocket '[-l [-q]] PATH' 'Need socket path' "$T/socket"
 typed '' unixSocket -q "$T/socket"
 is 'unixSocket -q without -l: exit 2' 2 "$STATUS"
@@ -58,9 +60,14 @@ done
 # --- Addresses ----------------------------------------------------------------------
 
 A256=$(head -c 256 /dev/zero | tr '\0' 'a')
+MANY_NINES=$(echo "$A256" | cut -c 1-80 | tr a 9)
 bad_address() { # NAME STEP ADDRESS REASON
-    typed 'hello\n' "$1" "$3"
-    gives "$1 $3" 1 '' "$1: $2 \"$3\": $4\n"
+    case $1 in
+    wsClient) set -- "$@" "Connecting to: $3 at /ws\n" /ws ;;
+    *) set -- "$@" '' ;;
+    esac
+    typed 'hello\n' "$1" "$3" ${6:+"$6"}
+    gives "$1 $3" 1 "$5" "$1: $2 \"$3\": $4\n"
 }
 bad_addresses() { # NAME STEP
     bad_address "$1" "$2" 'localhost:' 'missing port'
@@ -72,7 +79,7 @@ bad_addresses() { # NAME STEP
     bad_address "$1" "$2" '::1:80' 'too many colons (an IPv6 address goes in brackets)'
     bad_address "$1" "$2" '::1' 'too many colons (an IPv6 address goes in brackets)'
     bad_address "$1" "$2" 'a:b:80' 'too many colons (an IPv6 address goes in brackets)'
-    for _port in 65536 99999 -1 4294967376 18446744073709551696; do
+    for _port in 65536 99999 -1 4294967376 18446744073709551696 "$MANY_NINES"; do
         bad_address "$1" "$2" "127.0.0.1:$_port" 'port is not 0 to 65535'
         bad_address "$1" "$2" ":$_port" 'port is not 0 to 65535'
     done
@@ -104,6 +111,8 @@ for _name in tcpS concTCP udpS; do
     done
 done
 bad_addresses otherTCPserver ResolveTCPAddr
+bad_addresses wsServer address
+bad_addresses wsClient address
 for _pair in 'tcpC address' 'otherTCPclient ResolveTCPAddr' 'udpC ResolveUDPAddr' \
     'tcpS address' 'otherTCPserver ResolveTCPAddr' 'udpS address' 'concTCP address'; do
     for _bad in nosuch.invalid:80 127.0.0.1:nosuchservice; do

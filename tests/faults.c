@@ -58,11 +58,31 @@ __attribute__((constructor)) static void read_faults(void)
     }
 }
 
+/* Nothing fails any more: what comes now is the runtime's end of the program. */
+void faults_end(void);
+void faults_end(void)
+{
+    fault_count = 0;
+    trace = false;
+}
+
 static void tell(int byte)
 {
     unsigned char c = (unsigned char)byte;
     while (__real_write(TELL_FD, &c, 1) < 0 && errno == EINTR)
         continue;
+}
+
+/* To this thread, so that no other is interrupted in the middle of malloc(), where the leak
+   check could not begin; but where signals are blocked, to whatever thread waits for it. */
+static void send_sigterm(void)
+{
+    sigset_t blocked;
+    pthread_sigmask(SIG_BLOCK, NULL, &blocked);
+    if (sigismember(&blocked, SIGTERM))
+        kill(getpid(), SIGTERM);
+    else
+        raise(SIGTERM);
 }
 
 /* Count the call. Returns the error it is to fail with, or 0. */
@@ -77,7 +97,7 @@ static int fault(enum fault_call call)
             continue;
         tell(FAULT_HIT + i);
         if (faults[i].error == FAULT_SIGTERM)
-            kill(getpid(), SIGTERM);
+            send_sigterm();
         else
             error = faults[i].error;
     }

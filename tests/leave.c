@@ -3,36 +3,61 @@
  *
  * A server ends by _exit() in a signal handler, which skips what the leak checker and the
  * coverage counters do at exit(). With -Wl,--wrap=_exit this does it before; but not where
- * the signal comes in the middle of exit(), which is at it already.
+ * the signal comes in the middle of exit(), which is at it already. Where there are
+ * counters, a client that dies of a signal writes them first.
  */
 // NOLINTBEGIN(bugprone-reserved-identifier): the linker and the runtimes chose the names
 #define _POSIX_C_SOURCE 200809L
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 void __wrap__exit(int status);
 _Noreturn void __real__exit(int status);
 void __lsan_do_leak_check(void) __attribute__((weak));
 void __gcov_dump(void) __attribute__((weak));
+void faults_end(void) __attribute__((weak)); /* of faults.c: no call fails any more */
 
 static volatile sig_atomic_t exiting;
 
-static void note_exit(void)
+static void say_last_words(void)
 {
-    exiting = 1;
-}
-
-__attribute__((constructor)) static void watch_exit(void)
-{
-    atexit(note_exit);
-}
-
-void __wrap__exit(int status)
-{
+    if (faults_end)
+        faults_end();
     if (!exiting && __lsan_do_leak_check)
         __lsan_do_leak_check();
     if (!exiting && __gcov_dump)
         __gcov_dump();
+    exiting = 1;
+}
+
+void __wrap__exit(int status)
+{
+    say_last_words();
     __real__exit(status);
+}
+
+static void note_exit(void)
+{
+    if (faults_end)
+        faults_end();
+    exiting = 1;
+}
+
+static void die_of_signal(int number)
+{
+    say_last_words();
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+__attribute__((constructor)) static void watch_end(void)
+{
+    atexit(note_exit);
+    if (!__gcov_dump)
+        return;
+    const struct sigaction action = {.sa_handler = die_of_signal};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
 }
 // NOLINTEND(bugprone-reserved-identifier)

@@ -170,6 +170,10 @@ typed 'hello\n' unixSocket "$WHERE"
 gives 'a path of 107 bytes: the client' 0 '>> Read: hello\n>> \n' ''
 stop TERM
 true_that 'a path of 107 bytes is removed' [ ! -e "$WHERE" ]
+typed '' unixSocket ''
+gives 'an empty path: the client' 1 '' 'unixSocket: connect "": empty path\n'
+typed '' unixSocket -l ''
+gives 'an empty path' 1 '' 'unixSocket: listen "": empty path\n'
 for _length in 108 109 300; do
     WHERE=$(pad "$_length")
     refused "a path of $_length bytes" 'path longer than 107 bytes'

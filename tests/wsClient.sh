@@ -24,21 +24,10 @@ fi
 
 # The command line.
 USAGE='usage: wsClient [-e] [-i SECONDS] HOST:PORT PATH | ws://HOST[:PORT]/PATH'
-typed '' wsClient -h
-is '-h: exit 0' 0 "$STATUS"
-is '-h: the usage' "$USAGE" "$(sed -n 1p "$OUT")"
-is '-h: one line of what it is for' 2 "$(lines "$OUT")"
-file_is '-h: nothing on stderr' "$ERR" ''
-typed '' wsClient
-gives 'no argument' 2 '' "wsClient: Need SERVER + PATH!\n$USAGE\n"
 typed '' wsClient localhost:1234
 gives 'no PATH' 2 '' "wsClient: Need SERVER + PATH!\n$USAGE\n"
-typed '' wsClient 127.0.0.1:1 /ws more
-gives 'an argument too many' 2 '' "wsClient: too many arguments\n$USAGE\n"
 typed '' wsClient ws://127.0.0.1:1/ws /ws
 gives 'an argument too many behind a URL' 2 '' "wsClient: too many arguments\n$USAGE\n"
-typed '' wsClient -x 127.0.0.1:1 /ws
-gives '-x' 2 '' "wsClient: unknown option -x\n$USAGE\n"
 for _seconds in x -1 '' 1.5 99999999999999999999; do
     typed '' wsClient -i "$_seconds" 127.0.0.1:1 /ws
     is "-i '$_seconds': exit 2" 2 "$STATUS"
@@ -48,6 +37,26 @@ for _url in wss://127.0.0.1:1/ws WSS://localhost; do
     typed '' wsClient "$_url"
     is "$_url: exit 2" 2 "$STATUS"
     like "$_url: TLS is not there" 'wsClient: *TLS*' "$(sed -n 1p "$ERR")"
+done
+typed '' wsClient ws://user@127.0.0.1:1/ws
+gives 'a URL with a user' 2 '' \
+    "wsClient: a URL with a user in it is not for WebSocket\n$USAGE\n"
+for _url in ws://127.0.0.1/ws ws://127.0.0.1:/ws WS://127.0.0.1:80/ws; do
+    typed '' wsClient "$_url"
+    is "$_url: port 80" 'Connecting to: 127.0.0.1:80 at /ws' "$(cat "$OUT")"
+done
+typed '' wsClient 'ws://[::1]?x'
+is 'a URL without a path, and IPv6' 'Connecting to: [::1]:80 at /?x' "$(cat "$OUT")"
+A400=$(head -c 400 /dev/zero | tr '\0' a)
+for _target in "$A400:80 /ws" "ws://$A400:80/ws" "127.0.0.1:80 /$A400$A400$A400$A400$A400$A400$A400$A400$A400$A400$A400"; do
+    # shellcheck disable=SC2086
+    typed '' wsClient $_target
+    gives "$(echo "$_target" | cut -c 1-16)..." 2 '' "wsClient: the address is too long\n$USAGE\n"
+done
+for _path in '/a b' '/a#b' '/	' '/34'; do
+    typed '' wsClient 127.0.0.1:80 "$(printf '%b' "$_path")"
+    gives "PATH $_path" 2 '' \
+        "wsClient: PATH has a character in it that must be percent-encoded\n$USAGE\n"
 done
 
 # Nobody there.

@@ -24,6 +24,10 @@ is '-h: exit 0' 0 "$STATUS"
 is '-h: the usage' 'usage: wsServer [-q] [-a] [ADDRESS]' "$(sed -n 1p "$OUT")"
 is '-h: one line of what it is for' 2 "$(lines "$OUT")"
 file_is '-h: nothing on stderr' "$ERR" ''
+STDOUT=/dev/full
+typed '' wsServer -h
+STDOUT=
+gives '-h >/dev/full' 1 '' 'wsServer: write stdout: No space left on device\n'
 typed '' wsServer :0 :0
 gives 'an argument too many' 2 '' \
     'wsServer: too many arguments\nusage: wsServer [-q] [-a] [ADDRESS]\n'

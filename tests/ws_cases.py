@@ -784,6 +784,7 @@ def server_handshakes(address):
     is_good('any Host', with_(Host='example.com'))
     is_good('HTTP/1.2', good.replace(b'HTTP/1.1', b'HTTP/1.2'))
     is_good('lines that end in LF alone', good.replace(b'\r\n', b'\n'))
+    is_good('an empty line before', b'\r\n' + good)
     is_good('Content-Length: 0', with_(Content_Length='0'))
     for origin, host in (('http://' + address, None), ('http://example.com', 'example.com'),
                          ('http://Example.COM', 'example.com'),
@@ -869,6 +870,7 @@ def server_handshakes(address):
                        ('folded by a tab', b'\tfolded'), ('NUL', b'X: a\0b'),
                        ('CR', b'X: a\rb')):
         refused('a header line: %s' % name, with_(more=line + b'\r\n'), 400)
+    refused('two empty lines before', b'\r\n\r\n' + good, 400)
     refused('a TLS hello', b'\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n', 400)
     return table
 
@@ -1040,6 +1042,7 @@ def client_handshakes():
     is_good('blanks behind the values',
             changed(lambda a: a.replace(b'\r\n', b' \t\r\n').replace(b'\r\n \t\r\n',
                                                                     b'\r\n\r\n')))
+    is_good('lines that end in LF alone', changed(lambda a: a.replace(b'\r\n', b'\n')))
     is_good('8,192 bytes', padded(8192))
     refused('8,193 bytes', padded(8193))
     refused('100,000 bytes and no line', lambda key: b'x' * 100000)
@@ -1054,6 +1057,11 @@ def client_handshakes():
                 line)
     refused('control bytes in the status line', with_('HTTP/1.1 404 \x1b[31mred'),
             'HTTP/1.1 404 \\x1b[31mred')
+    refused('bytes that are not UTF-8 in the status line',
+            lambda key: b'HTTP/1.1 404 \xff\xc3(\r\n\r\n', 'HTTP/1.1 404 \\xff\\xc3(')
+    refused('NUL in the status line', lambda key: b'HTTP/1.1 404 a\0b\r\n\r\n')
+    refused('NUL in a header', with_(more=b'X: a\0b\r\n'))
+    refused('CR in a header', with_(more=b'X: a\rb\r\n'))
     for name, line in (('HTTP/1.0', 'HTTP/1.0 101 Switching Protocols'),
                        ('1010', 'HTTP/1.1 1010 x'), ('10', 'HTTP/1.1 10 x'),
                        ('two blanks', 'HTTP/1.1  101 x'), ('nonsense', 'hello'),

@@ -128,7 +128,7 @@ static _Noreturn void die(const char *what, const char *address, const char *why
     exit(1);
 }
 
-/* What the errno value `error` means; EOVERFLOW is what read_line() says of a line. */
+/* What the errno value `error` means; EOVERFLOW is what fill() says of a line. */
 static const char *reason(int error)
 {
     return error == EOVERFLOW ? "line longer than 65536 bytes" : strerror(error);

@@ -42,6 +42,7 @@ static const char purpose[] =
 static const char no_argument[] = "Need SERVER + PATH!";
 static const char *option[128];
 enum { HOST_SIZE = 256, PORT_SIZE = 64, ADDRESS_SIZE = 80, LINE_LIMIT = 65536 };
+enum { SERVER_SIZE = HOST_SIZE + PORT_SIZE };
 enum { HEAD_LIMIT = 8192, PATH_SIZE = 4096, MESSAGE_LIMIT = 16 << 20 };
 
 enum {
@@ -208,7 +209,7 @@ static int talk(struct conversation *c, int patience)
 int main(int argc, char **argv)
 {
     parse_arguments(argc, argv, "hei:", 1, 2);
-    static char server[HOST_SIZE + PORT_SIZE], path[PATH_SIZE], name[ADDRESS_SIZE];
+    static char server[SERVER_SIZE], path[PATH_SIZE], name[ADDRESS_SIZE];
     read_target(argc - optind, argv + optind, server, path);
     int patience = option['i'] ? read_seconds(option['i']) : 4;
     guard_process();
@@ -237,7 +238,7 @@ static _Noreturn void die(const char *what, const char *address, const char *why
     exit(1);
 }
 
-/* What the errno value `error` means; EOVERFLOW is what read_line() says of a line. */
+/* What the errno value `error` means; EOVERFLOW is what fill() says of a line. */
 static const char *reason(int error)
 {
     return error == EOVERFLOW ? "line longer than 65536 bytes" : strerror(error);
@@ -479,35 +480,6 @@ static ssize_t fill(struct reader *r)
     return n;
 }
 
-/* Take the next line out of the stream, `\n` included; at the end of input an unfinished
-   line counts as one. Returns its length with *line pointing at it until the next call;
-   behind an unfinished line there is room for one byte more. Returns 0 at the end of
-   input, and -1 with errno on error: EOVERFLOW for a line of more than LINE_LIMIT bytes.
-   */
-static ssize_t read_line(struct reader *r, char **line)
-{
-    size_t searched = 0;
-    for (;;) {
-        *line = r->buffer + r->start;
-        size_t length = r->end - r->start;
-        const char *newline = memchr(*line + searched, '\n', length - searched);
-        if (newline != NULL) {
-            length = (size_t)(newline + 1 - *line);
-            r->start += length;
-            return (ssize_t)length;
-        }
-        searched = length;
-        ssize_t n = fill(r);
-        if (n < 0)
-            return -1;
-        if (n == 0) {
-            *line = r->buffer + r->start;
-            r->start = r->end;
-            return (ssize_t)length;
-        }
-    }
-}
-
 /* Take a line that has come whole; of one that is longer than LINE_LIMIT, so much; and at
    the `end` of input what is left. Returns its length with *line pointing at it until the
    next fill(), or 0 if there is none. */
@@ -679,12 +651,15 @@ static size_t head_length(const char *text, size_t length)
    if there is a NUL in it. */
 static char *head_line(struct reader *r)
 {
-    char *line;
-    ssize_t length = read_line(r, &line);
-    size_t end = length > 0 ? without_end(line, (size_t)length) : 0;
-    if (length <= 0 || memchr(line, '\0', end) != NULL)
+    char *line = r->buffer + r->start;
+    size_t length = 1;
+    while (line[length - 1] != '\n')
+        length++;
+    r->start += length;
+    length = without_end(line, length);
+    if (memchr(line, '\0', length) != NULL)
         return NULL;
-    line[end] = '\0';
+    line[length] = '\0';
     return line;
 }
 
@@ -1102,13 +1077,14 @@ static void add_port(char *server)
     if (strchr(server, '@') != NULL)
         refuse("a URL with a user in it is not for WebSocket");
     if (colon == NULL)
-        snprintf(server + strlen(server), PORT_SIZE, ":80");
+        snprintf(server + strlen(server), 4, ":80");
     else if (colon[1] == '\0')
-        snprintf(server + strlen(server), PORT_SIZE, "80");
+        snprintf(server + strlen(server), 3, "80");
 }
 
 /* Take the server, as HOST:PORT, and the path out of the one or two arguments. Refuses
-   what is no such thing. server[HOST_SIZE + PORT_SIZE], path[PATH_SIZE]. */
+   what is no such thing. server[SERVER_SIZE], where room for `:80` is left,
+   path[PATH_SIZE]. */
 static void read_target(int count, char **arguments, char *server, char *path)
 {
     const char *first = arguments[0], *rest = count == 2 ? arguments[1] : "";
@@ -1125,7 +1101,8 @@ static void read_target(int count, char **arguments, char *server, char *path)
         refuse(no_argument);
     }
     const char *slash = *rest == '/' ? "" : "/";
-    if (snprintf(server, HOST_SIZE, "%.*s", (int)length, first) >= HOST_SIZE ||
+    if (snprintf(server, SERVER_SIZE - 3, "%.*s", (int)length, first) >=
+            SERVER_SIZE - 3 ||
         snprintf(path, PATH_SIZE, "%s%s", slash, rest) >= PATH_SIZE)
         refuse("the address is too long");
     if (first != arguments[0])
@@ -1244,7 +1221,7 @@ static void shake_hands(struct reader *in, const char *server, const char *path)
     base64(nonce, sizeof nonce, key);
     accept_key(key, accept);
     size_t host = length_without(server, ":80");
-    char request[PATH_SIZE + HOST_SIZE + PORT_SIZE + 200];
+    char request[PATH_SIZE + SERVER_SIZE + 200];
     int length = snprintf(request, sizeof request,
                           "GET %s HTTP/1.1\r\nHost: %.*s\r\nUpgrade: websocket\r\n"
                           "Connection: Upgrade\r\nSec-WebSocket-Key: %s\r\n"

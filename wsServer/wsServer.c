@@ -252,7 +252,7 @@ static _Noreturn void die(const char *what, const char *address, const char *why
     exit(1);
 }
 
-/* What the errno value `error` means; EOVERFLOW is what read_line() says of a line. */
+/* What the errno value `error` means; EOVERFLOW is what fill() says of a line. */
 static const char *reason(int error)
 {
     return error == EOVERFLOW ? "line longer than 65536 bytes" : strerror(error);
@@ -649,35 +649,6 @@ static ssize_t fill(struct reader *r)
     return n;
 }
 
-/* Take the next line out of the stream, `\n` included; at the end of input an unfinished
-   line counts as one. Returns its length with *line pointing at it until the next call;
-   behind an unfinished line there is room for one byte more. Returns 0 at the end of
-   input, and -1 with errno on error: EOVERFLOW for a line of more than LINE_LIMIT bytes.
-   */
-static ssize_t read_line(struct reader *r, char **line)
-{
-    size_t searched = 0;
-    for (;;) {
-        *line = r->buffer + r->start;
-        size_t length = r->end - r->start;
-        const char *newline = memchr(*line + searched, '\n', length - searched);
-        if (newline != NULL) {
-            length = (size_t)(newline + 1 - *line);
-            r->start += length;
-            return (ssize_t)length;
-        }
-        searched = length;
-        ssize_t n = fill(r);
-        if (n < 0)
-            return -1;
-        if (n == 0) {
-            *line = r->buffer + r->start;
-            r->start = r->end;
-            return (ssize_t)length;
-        }
-    }
-}
-
 /* Whether to write again after an error: after EINTR, and after EAGAIN, which is a second
    in which the peer took nothing, as long as *stalls, which counts them, says less than
    30 s. */
@@ -815,12 +786,15 @@ static size_t head_length(const char *text, size_t length)
    if there is a NUL in it. */
 static char *head_line(struct reader *r)
 {
-    char *line;
-    ssize_t length = read_line(r, &line);
-    size_t end = length > 0 ? without_end(line, (size_t)length) : 0;
-    if (length <= 0 || memchr(line, '\0', end) != NULL)
+    char *line = r->buffer + r->start;
+    size_t length = 1;
+    while (line[length - 1] != '\n')
+        length++;
+    r->start += length;
+    length = without_end(line, length);
+    if (memchr(line, '\0', length) != NULL)
         return NULL;
-    line[end] = '\0';
+    line[length] = '\0';
     return line;
 }
 
