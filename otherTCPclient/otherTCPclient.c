@@ -36,7 +36,8 @@ static const char purpose[] =
     "Sends the lines you type to one IPv4 (-6: IPv6) address and prints its replies.";
 static const char no_argument[] = "Please provide a server:port string!";
 static const char *option[128];
-enum { HOST_SIZE = 256, PORT_SIZE = 64, ADDRESS_SIZE = 80, LINE_LIMIT = 65536 };
+enum { HOST_SIZE = 256, PORT_SIZE = 64, ADDRESS_SIZE = 80 };
+enum { LINE_LIMIT = 65536, BUFFER_LIMIT = 2 * LINE_LIMIT };
 
 struct reader {
     int fd;
@@ -294,11 +295,11 @@ static void open_reader(struct reader *r, int fd, const char *name)
     r->start = r->end = 0;
 }
 
-/* Make the buffer eight times as large, LINE_LIMIT and one byte at most. Returns 0, or -1
-   with errno ENOMEM and the buffer as it was. */
+/* Make the buffer eight times as large, BUFFER_LIMIT at most. Returns 0, or -1 with errno
+   ENOMEM and the buffer as it was. */
 static int grow(struct reader *r)
 {
-    size_t size = r->size * 8 < LINE_LIMIT + 1 ? r->size * 8 : LINE_LIMIT + 1;
+    size_t size = r->size * 8 < BUFFER_LIMIT ? r->size * 8 : BUFFER_LIMIT;
     char *larger = malloc(size);
     if (larger == NULL)
         return -1;
@@ -312,17 +313,17 @@ static int grow(struct reader *r)
 
 /* Read once, behind what has not been taken yet. A read that filled the buffer makes it
    grow before the next, so that who sends little costs little. Returns the number of
-   bytes read, 0 at the end of input, -1 with errno on error: EOVERFLOW when LINE_LIMIT
-   bytes and one more are there and none has been taken. */
+   bytes read, 0 at the end of input, -1 with errno on error: EOVERFLOW when more than
+   LINE_LIMIT bytes are there and none has been taken. */
 static ssize_t fill(struct reader *r)
 {
-    if (r->end == r->size && r->size < LINE_LIMIT + 1 && grow(r) < 0)
+    if (r->end == r->size && r->size < BUFFER_LIMIT && grow(r) < 0)
         return -1;
     if (r->start > 0)
         memmove(r->buffer, r->buffer + r->start, r->end - r->start);
     r->end -= r->start;
     r->start = 0;
-    if (r->end == r->size) {
+    if (r->end > LINE_LIMIT) {
         errno = EOVERFLOW;
         return -1;
     }
@@ -347,7 +348,7 @@ static ssize_t read_line(struct reader *r, char **line)
         *line = r->buffer + r->start;
         size_t length = r->end - r->start;
         const char *newline = memchr(*line + searched, '\n', length - searched);
-        if (newline != NULL) {
+        if (newline != NULL && newline - *line <= LINE_LIMIT) {
             length = (size_t)(newline + 1 - *line);
             r->start += length;
             return (ssize_t)length;

@@ -38,7 +38,8 @@ static const char purpose[] =
     "Sends back to a TCP client what it sends, one client after another.";
 static const char no_argument[] = "Please provide a port number!";
 static const char *option[128];
-enum { HOST_SIZE = 256, PORT_SIZE = 64, ADDRESS_SIZE = 80, LINE_LIMIT = 65536 };
+enum { HOST_SIZE = 256, PORT_SIZE = 64, ADDRESS_SIZE = 80 };
+enum { LINE_LIMIT = 65536, BUFFER_LIMIT = 2 * LINE_LIMIT };
 enum { BACKLOG = 4096 /* clients that may wait to be accepted */ };
 
 struct reader {
@@ -75,9 +76,9 @@ static bool handle_connection(int fd, const char *name)
     bool stop = false;
     size_t n;
     while (!stop && (n = receive(&client)) > 0) {
-        stop = find_stop(&client, false);
         if (!send_back(&client, n))
             break;
+        stop = find_stop(&client, false);
     }
     stop = stop || find_stop(&client, true);
     close_reader(&client);
@@ -463,11 +464,11 @@ static void close_reader(struct reader *r)
     close(r->fd);
 }
 
-/* Make the buffer eight times as large, LINE_LIMIT and one byte at most. Returns 0, or -1
-   with errno ENOMEM and the buffer as it was. */
+/* Make the buffer eight times as large, BUFFER_LIMIT at most. Returns 0, or -1 with errno
+   ENOMEM and the buffer as it was. */
 static int grow(struct reader *r)
 {
-    size_t size = r->size * 8 < LINE_LIMIT + 1 ? r->size * 8 : LINE_LIMIT + 1;
+    size_t size = r->size * 8 < BUFFER_LIMIT ? r->size * 8 : BUFFER_LIMIT;
     char *larger = malloc(size);
     if (larger == NULL)
         return -1;
@@ -481,17 +482,17 @@ static int grow(struct reader *r)
 
 /* Read once, behind what has not been taken yet. A read that filled the buffer makes it
    grow before the next, so that who sends little costs little. Returns the number of
-   bytes read, 0 at the end of input, -1 with errno on error: EOVERFLOW when LINE_LIMIT
-   bytes and one more are there and none has been taken. */
+   bytes read, 0 at the end of input, -1 with errno on error: EOVERFLOW when more than
+   LINE_LIMIT bytes are there and none has been taken. */
 static ssize_t fill(struct reader *r)
 {
-    if (r->end == r->size && r->size < LINE_LIMIT + 1 && grow(r) < 0)
+    if (r->end == r->size && r->size < BUFFER_LIMIT && grow(r) < 0)
         return -1;
     if (r->start > 0)
         memmove(r->buffer, r->buffer + r->start, r->end - r->start);
     r->end -= r->start;
     r->start = 0;
-    if (r->end == r->size) {
+    if (r->end > LINE_LIMIT) {
         errno = EOVERFLOW;
         return -1;
     }
@@ -511,7 +512,8 @@ static size_t take_text(struct reader *r, bool end, char **line)
 {
     size_t length = r->end - r->start;
     *line = r->buffer + r->start;
-    const char *newline = memchr(*line, '\n', length);
+    const char *newline =
+        memchr(*line, '\n', length <= LINE_LIMIT ? length : LINE_LIMIT + 1);
     if (newline != NULL)
         length = (size_t)(newline + 1 - *line);
     else if (length > LINE_LIMIT)

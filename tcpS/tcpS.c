@@ -36,7 +36,8 @@ static const char purpose[] =
     "Answers each line of a TCP client with the date and time, one client after another.";
 static const char no_argument[] = "Please provide port number";
 static const char *option[128];
-enum { HOST_SIZE = 256, PORT_SIZE = 64, ADDRESS_SIZE = 80, LINE_LIMIT = 65536 };
+enum { HOST_SIZE = 256, PORT_SIZE = 64, ADDRESS_SIZE = 80 };
+enum { LINE_LIMIT = 65536, BUFFER_LIMIT = 2 * LINE_LIMIT };
 enum { BACKLOG = 4096 /* clients that may wait to be accepted */ };
 
 struct reader {
@@ -93,13 +94,13 @@ int main(int argc, char **argv)
 {
     parse_arguments(argc, argv, "hq", 1, 1);
     guard_process();
-    tzset(); /* localtime_r() need not look at TZ (POSIX) */
     catch_signals(stop_server);
     int listener = listen_on(argv[optind], SOCK_STREAM);
     char name[ADDRESS_SIZE];
     bool stop = false;
     while (!stop) {
         int fd = accept_client(listener, name);
+        tzset(); /* localtime_r() need not look at TZ (POSIX) */
         stop = handle_connection(fd, name);
     }
     log_text("Exiting TCP server!", "", 0);
@@ -474,11 +475,11 @@ static void close_reader(struct reader *r)
     close(r->fd);
 }
 
-/* Make the buffer eight times as large, LINE_LIMIT and one byte at most. Returns 0, or -1
-   with errno ENOMEM and the buffer as it was. */
+/* Make the buffer eight times as large, BUFFER_LIMIT at most. Returns 0, or -1 with errno
+   ENOMEM and the buffer as it was. */
 static int grow(struct reader *r)
 {
-    size_t size = r->size * 8 < LINE_LIMIT + 1 ? r->size * 8 : LINE_LIMIT + 1;
+    size_t size = r->size * 8 < BUFFER_LIMIT ? r->size * 8 : BUFFER_LIMIT;
     char *larger = malloc(size);
     if (larger == NULL)
         return -1;
@@ -492,17 +493,17 @@ static int grow(struct reader *r)
 
 /* Read once, behind what has not been taken yet. A read that filled the buffer makes it
    grow before the next, so that who sends little costs little. Returns the number of
-   bytes read, 0 at the end of input, -1 with errno on error: EOVERFLOW when LINE_LIMIT
-   bytes and one more are there and none has been taken. */
+   bytes read, 0 at the end of input, -1 with errno on error: EOVERFLOW when more than
+   LINE_LIMIT bytes are there and none has been taken. */
 static ssize_t fill(struct reader *r)
 {
-    if (r->end == r->size && r->size < LINE_LIMIT + 1 && grow(r) < 0)
+    if (r->end == r->size && r->size < BUFFER_LIMIT && grow(r) < 0)
         return -1;
     if (r->start > 0)
         memmove(r->buffer, r->buffer + r->start, r->end - r->start);
     r->end -= r->start;
     r->start = 0;
-    if (r->end == r->size) {
+    if (r->end > LINE_LIMIT) {
         errno = EOVERFLOW;
         return -1;
     }
@@ -527,7 +528,7 @@ static ssize_t read_line(struct reader *r, char **line)
         *line = r->buffer + r->start;
         size_t length = r->end - r->start;
         const char *newline = memchr(*line + searched, '\n', length - searched);
-        if (newline != NULL) {
+        if (newline != NULL && newline - *line <= LINE_LIMIT) {
             length = (size_t)(newline + 1 - *line);
             r->start += length;
             return (ssize_t)length;

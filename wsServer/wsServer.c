@@ -44,7 +44,8 @@ static const char purpose[] =
     "Echoes WebSocket messages at /ws; / is a page to try it. ADDRESS defaults to :1234.";
 static const char no_argument[] = "";
 static const char *option[128];
-enum { HOST_SIZE = 256, PORT_SIZE = 64, ADDRESS_SIZE = 80, LINE_LIMIT = 65536 };
+enum { HOST_SIZE = 256, PORT_SIZE = 64, ADDRESS_SIZE = 80 };
+enum { LINE_LIMIT = 65536, BUFFER_LIMIT = 2 * LINE_LIMIT };
 enum { STACK_SIZE = 65536, BACKLOG = 4096 /* clients that may wait to be accepted */ };
 enum { HEAD_LIMIT = 8192, MESSAGE_LIMIT = 16 << 20, LOG_LIMIT = 1024 };
 
@@ -608,11 +609,11 @@ static void close_reader(struct reader *r)
     close(r->fd);
 }
 
-/* Make the buffer eight times as large, LINE_LIMIT and one byte at most. Returns 0, or -1
-   with errno ENOMEM and the buffer as it was. */
+/* Make the buffer eight times as large, BUFFER_LIMIT at most. Returns 0, or -1 with errno
+   ENOMEM and the buffer as it was. */
 static int grow(struct reader *r)
 {
-    size_t size = r->size * 8 < LINE_LIMIT + 1 ? r->size * 8 : LINE_LIMIT + 1;
+    size_t size = r->size * 8 < BUFFER_LIMIT ? r->size * 8 : BUFFER_LIMIT;
     char *larger = malloc(size);
     if (larger == NULL)
         return -1;
@@ -626,17 +627,17 @@ static int grow(struct reader *r)
 
 /* Read once, behind what has not been taken yet. A read that filled the buffer makes it
    grow before the next, so that who sends little costs little. Returns the number of
-   bytes read, 0 at the end of input, -1 with errno on error: EOVERFLOW when LINE_LIMIT
-   bytes and one more are there and none has been taken. */
+   bytes read, 0 at the end of input, -1 with errno on error: EOVERFLOW when more than
+   LINE_LIMIT bytes are there and none has been taken. */
 static ssize_t fill(struct reader *r)
 {
-    if (r->end == r->size && r->size < LINE_LIMIT + 1 && grow(r) < 0)
+    if (r->end == r->size && r->size < BUFFER_LIMIT && grow(r) < 0)
         return -1;
     if (r->start > 0)
         memmove(r->buffer, r->buffer + r->start, r->end - r->start);
     r->end -= r->start;
     r->start = 0;
-    if (r->end == r->size) {
+    if (r->end > LINE_LIMIT) {
         errno = EOVERFLOW;
         return -1;
     }
