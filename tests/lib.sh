@@ -37,8 +37,9 @@ trap clean_up EXIT
 clean_up() {
     trap - EXIT
     for _pid in $STARTED; do
-        # One that ended may have left its number to a stranger's process or thread.
-        [ "$(ps -o ppid= -p "$_pid" | tr -d ' ')" = $$ ] && kill -KILL "$_pid"
+        # One that ended may have left its number to a stranger's process or thread; one
+        # that ends just now is no fault.
+        [ "$(ps -o ppid= -p "$_pid" | tr -d ' ')" = $$ ] && kill -KILL "$_pid" 2>/dev/null
     done
     rm -rf "$T"
 }

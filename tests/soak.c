@@ -724,6 +724,13 @@ static void check_churn(const char *program, size_t count)
     size_t after = memory_at_rest();
     ok("after that it has its %zu descriptors again, and threads: %zu", descriptors,
        protocol->threads);
+    /* A page may be touched late that had to be touched once; a leak goes on. */
+    for (int again = 0; again < 2 && after > before; again++) {
+        before = after;
+        churn(count);
+        settle(0, "they left again");
+        after = memory_at_rest();
+    }
     check(after <= before, "and no more memory: %zu KiB, before it %zu KiB", after,
           before);
     check_end();
