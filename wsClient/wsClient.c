@@ -328,12 +328,14 @@ static const char *split_hostport(const char *address, char *host, char *port)
         return "port is not 0 to 65535";
     snprintf(host, HOST_SIZE, "%.*s", (int)(host_end - address), address);
     snprintf(port, PORT_SIZE, "%s", colon + 1);
-    bool letter = false, number = true;
+    bool letter = false;
+    long number = 0;
     for (const char *p = port; *p != '\0'; p++) {
         letter = letter || isalpha((unsigned char)*p);
-        number = number && isdigit((unsigned char)*p);
+        bool good = isdigit((unsigned char)*p) && number <= 65535;
+        number = good ? number * 10 + (*p - '0') : 65536;
     }
-    if (number ? strtoul(port, NULL, 10) > 65535 : !letter)
+    if (!letter && number > 65535)
         return "port is not 0 to 65535";
     return NULL;
 }
