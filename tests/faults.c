@@ -304,4 +304,22 @@ void __wrap_freeaddrinfo(struct addrinfo *list)
     __real_freeaddrinfo(list);
     errno = EDOM;
 }
+
+int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+    int result = __real_pthread_mutex_lock(mutex);
+    errno = EDOM;
+    return result;
+}
+
+int __real_pthread_mutex_unlock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex)
+{
+    int result = __real_pthread_mutex_unlock(mutex);
+    errno = EDOM;
+    return result;
+}
 // NOLINTEND

@@ -79,9 +79,9 @@ static void *handle_connection(void *argument)
     open_reader(&client, (int)(intptr_t)argument, "client");
     size_t n;
     while ((n = receive(&client)) > 0) {
+        log_lines(&client, false);
         if (!send_back(&client, n))
             break;
-        log_lines(&client, false);
     }
     log_lines(&client, true);
     close_reader(&client);

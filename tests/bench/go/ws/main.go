@@ -31,7 +31,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 
 func main() {
 	http.HandleFunc("/ws", echo)
-	l, err := net.Listen("tcp", ":"+os.Args[1])
+	l, err := net.Listen("tcp4", ":"+os.Args[1])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
