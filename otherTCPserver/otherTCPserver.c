@@ -67,8 +67,8 @@ static size_t receive(struct reader *client);
 static bool send_back(const struct reader *client, size_t n);
 static bool find_stop(struct reader *client, bool end);
 
-/* Echo until the client leaves or a line is STOP, and close the connection. Returns
-   whether it was STOP. */
+/* Echo until the client leaves or a line is STOP, and close the connection. What has come goes
+   back first and is looked at then. Returns whether there was a STOP. */
 static bool handle_connection(int fd, const char *name)
 {
     struct reader client;
