@@ -477,8 +477,9 @@ static void close_reader(struct reader *r)
     close(r->fd);
 }
 
-/* Make the buffer eight times as large, BUFFER_LIMIT at most. Returns 0, or -1 with errno
-   ENOMEM and the buffer as it was. */
+/* Make the buffer eight times as large, BUFFER_LIMIT at most: then a read has room for
+   LINE_LIMIT bytes behind a line that is still to end. Returns 0, or -1 with errno ENOMEM
+   and the buffer as it was. */
 static int grow(struct reader *r)
 {
     size_t size = r->size * 8 < BUFFER_LIMIT ? r->size * 8 : BUFFER_LIMIT;
@@ -536,7 +537,7 @@ static ssize_t read_line(struct reader *r, char **line)
             return (ssize_t)length;
         }
         searched = length;
-        ssize_t n = fill(r);
+        ssize_t n = fill(r); /* which refuses a line that is too long */
         if (n < 0)
             return -1;
         if (n == 0) {
