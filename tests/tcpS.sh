@@ -108,6 +108,8 @@ peer_ends 'the second client is served when the first has gone'
 PEER_PID=$_first PEER_OUT=$_first_out
 peer_ends 'the first client is served to its end'
 file_is 'in this order' "$OUT" '-> first\n-> again\n-> second\n'
+: >"$T/now"
+talk '500 clients at once: each is served in its turn' deadline 60 queue 500 "$WHERE" "$T/now"
 stop TERM
 
 # nc, and both families.
