@@ -23,7 +23,7 @@ $(PROGRAMS): Makefile
 demo: all ## run each section's session and print it
 	@tests/demo
 
-deps: ## install what test and lint need, or print the command that does
+deps: ## install what the other targets need, or print the command that does
 	@tests/deps
 
 test: all ## run every test against the programs
@@ -42,9 +42,9 @@ sanitize: ## test builds with ASan, UBSan and the leak checker, and with TSan
 torture: ## test a build whose every read and write moves little and is interrupted
 	@tests/variant torture
 
-portability: ## test musl, 32-bit, big-endian and hardened builds; gcc's analyzer
+portability: ## test gcc, clang, musl, 32-bit, big-endian, hardened builds; gcc's analyzer
 	@tests/analyze $(PROGRAMS:=.c)
-	@tests/variant musl m32 s390x fortify
+	@tests/variant gcc clang musl m32 s390x fortify
 
 faults: ## fail each call of each program in turn
 	@tests/faults
