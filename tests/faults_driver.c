@@ -1020,8 +1020,10 @@ static int call_web(struct session *s, struct text *come)
     return -1;
 }
 
-/* Send a message, in two frames with a Ping between them, and wait for Pong and echo. */
-static bool ask_web(struct session *s, int fd, const char *text, struct text *come)
+/* Send a message, in two frames with a Ping between them, and wait for Pong and echo. It is
+   printed as `shown`. */
+static bool ask_web(struct session *s, int fd, const char *text, const char *shown,
+                    struct text *come)
 {
     static struct text payload;
     size_t length = strlen(text);
@@ -1032,10 +1034,6 @@ static bool ask_web(struct session *s, int fd, const char *text, struct text *co
         strcmp(payload.data, "ping") != 0 ||
         read_web_frame(s, fd, come, &payload) != 0x81 || strcmp(payload.data, text) != 0)
         return false;
-    char shown[1100];
-    snprintf(shown, sizeof shown, "%.1024s", text);
-    if (length > 1024)
-        snprintf(shown + 1024, sizeof shown - 1024, "... (%zu bytes)", length);
     expect(s, s->scene->label, shown);
     return true;
 }
@@ -1073,8 +1071,11 @@ static bool talk_web(struct session *s)
     int fd = call_web(s, &come);
     if (fd < 0)
         return false;
-    bool whole = ask_web(s, fd, "one", &come) && ask_web(s, fd, long_line, &come) &&
-                 ask_pongs(s, fd, &come) && close_web(s, fd, &come);
+    char cut[1100];
+    snprintf(cut, sizeof cut, "%.1024s... (%zu bytes)", long_line, strlen(long_line));
+    bool whole = ask_web(s, fd, "one \xc2\x9b", "one \\xc2\\x9b", &come) &&
+                 ask_web(s, fd, long_line, cut, &come) && ask_pongs(s, fd, &come) &&
+                 close_web(s, fd, &come);
     close(fd);
     return whole;
 }
@@ -1263,7 +1264,7 @@ static void play_server(struct session *s, const char *faults)
         int bystander = !s->scene->threads ? -1
                         : web              ? call_web(s, &come)
                                            : call_server(s);
-        bool served = bystander >= 0 && (web ? ask_web(s, bystander, "hi", &come)
+        bool served = bystander >= 0 && (web ? ask_web(s, bystander, "hi", "hi", &come)
                                              : ask_line(s, bystander, "hi\n", 3));
         if (served && !web)
             expect(s, s->scene->label, "hi");
@@ -1272,7 +1273,8 @@ static void play_server(struct session *s, const char *faults)
         if (s->lost > 0 && s->why == NULL && !s->ended)
             talk(s);
         if (served && web) {
-            served = ask_web(s, bystander, "hi", &come) && close_web(s, bystander, &come);
+            served = ask_web(s, bystander, "hi", "hi", &come) &&
+                     close_web(s, bystander, &come);
         } else if (served && (served = ask_line(s, bystander, "hi\n", 3))) {
             expect(s, s->scene->label, "hi");
             shutdown(bystander, SHUT_WR);
