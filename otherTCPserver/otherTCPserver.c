@@ -67,8 +67,8 @@ static size_t receive(struct reader *client);
 static bool send_back(const struct reader *client, size_t n);
 static bool find_stop(struct reader *client, bool end);
 
-/* Echo until the client leaves or a line is STOP, and close the connection. What has come goes
-   back first and is looked at then. Returns whether there was a STOP. */
+/* Echo until the client leaves or a line is STOP, and close the connection. What has come
+   goes back first and is looked at then. Returns whether there was a STOP. */
 static bool handle_connection(int fd, const char *name)
 {
     struct reader client;
@@ -244,7 +244,7 @@ static const char *split_hostport(const char *address, char *host, char *port)
     snprintf(host, HOST_SIZE, "%.*s", (int)(host_end - address), address);
     snprintf(port, PORT_SIZE, "%s", colon + 1);
     bool letter = false;
-    long number = 0;
+    long number = 0; /* 65536 for what is none, or too large a one */
     for (const char *p = port; *p != '\0'; p++) {
         letter = letter || isalpha((unsigned char)*p);
         bool good = isdigit((unsigned char)*p) && number <= 65535;

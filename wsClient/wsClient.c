@@ -329,7 +329,7 @@ static const char *split_hostport(const char *address, char *host, char *port)
     snprintf(host, HOST_SIZE, "%.*s", (int)(host_end - address), address);
     snprintf(port, PORT_SIZE, "%s", colon + 1);
     bool letter = false;
-    long number = 0;
+    long number = 0; /* 65536 for what is none, or too large a one */
     for (const char *p = port; *p != '\0'; p++) {
         letter = letter || isalpha((unsigned char)*p);
         bool good = isdigit((unsigned char)*p) && number <= 65535;
@@ -1079,17 +1079,17 @@ static void add_port(char *server)
 {
     char *end = strchr(server, ']');
     char *colon = strrchr(end == NULL ? server : end, ':');
+    size_t used = strlen(server);
     if (strchr(server, '@') != NULL)
         refuse("a URL with a user in it is not for WebSocket");
     if (colon == NULL)
-        snprintf(server + strlen(server), 4, ":80");
+        snprintf(server + used, SERVER_SIZE - used, ":80");
     else if (colon[1] == '\0')
-        snprintf(server + strlen(server), 3, "80");
+        snprintf(server + used, SERVER_SIZE - used, "80");
 }
 
 /* Take the server, as HOST:PORT, and the path out of the one or two arguments. Refuses
-   what is no such thing. server[SERVER_SIZE], where room for `:80` is left,
-   path[PATH_SIZE]. */
+   what is no such thing. server[SERVER_SIZE], path[PATH_SIZE]. */
 static void read_target(int count, char **arguments, char *server, char *path)
 {
     const char *first = arguments[0], *rest = count == 2 ? arguments[1] : "";
@@ -1106,8 +1106,8 @@ static void read_target(int count, char **arguments, char *server, char *path)
         refuse(no_argument);
     }
     const char *slash = *rest == '/' ? "" : "/";
-    if (snprintf(server, SERVER_SIZE - 3, "%.*s", (int)length, first) >=
-            SERVER_SIZE - 3 ||
+    const int room = SERVER_SIZE - 3; /* :80 may have to follow */
+    if (snprintf(server, room, "%.*s", (int)length, first) >= room ||
         snprintf(path, PATH_SIZE, "%s%s", slash, rest) >= PATH_SIZE)
         refuse("the address is too long");
     if (first != arguments[0])

@@ -359,7 +359,7 @@ static const char *split_hostport(const char *address, char *host, char *port)
     snprintf(host, HOST_SIZE, "%.*s", (int)(host_end - address), address);
     snprintf(port, PORT_SIZE, "%s", colon + 1);
     bool letter = false;
-    long number = 0;
+    long number = 0; /* 65536 for what is none, or too large a one */
     for (const char *p = port; *p != '\0'; p++) {
         letter = letter || isalpha((unsigned char)*p);
         bool good = isdigit((unsigned char)*p) && number <= 65535;
