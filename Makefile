@@ -30,33 +30,33 @@ test: all ## run every test against the programs
 	@tests/run
 
 conformance: all build/tests/peer ## hold the WebSocket programs against RFC 6455
-	@sh tests/conformance.sh
+	@sh tests/ws/conformance.sh
 
-build/tests/peer: tests/peer.c
+build/tests/peer: tests/peer/peer.c
 	@mkdir -p build/tests
-	$(COMPILE) -o $@ tests/peer.c $$LDFLAGS
+	$${TEST_CC:-$${CC:-cc}} -std=c11 -O2 -o $@ tests/peer/peer.c
 
 sanitize: ## test builds with ASan, UBSan and the leak checker, and with TSan
-	@tests/variant asan tsan
+	@tests/proof/variant asan tsan
 
 torture: ## test a build whose every read and write moves little and is interrupted
-	@tests/variant torture
+	@tests/proof/variant torture
 
 portability: ## test gcc, clang, musl, 32-bit, big-endian, hardened builds; gcc's analyzer
-	@tests/analyze $(PROGRAMS:=.c)
-	@tests/variant gcc clang musl m32 s390x fortify
+	@tests/proof/analyze $(PROGRAMS:=.c)
+	@tests/proof/variant gcc clang musl m32 s390x fortify
 
 faults: ## fail each call of each program in turn
-	@tests/faults
+	@tests/proof/faults
 
 fuzz: ## fuzz what reads from the network, FUZZ_SECONDS for each target
-	@tests/fuzz/run
+	@tests/proof/fuzz/run
 
 soak: all ## let SOAK_CONNECTIONS clients come and go
-	@tests/soak
+	@tests/proof/soak
 
 coverage: ## which lines and branches test and faults reach, and which lines not
-	@tests/coverage
+	@tests/proof/coverage
 
 bench: all ## measure the servers beside bare ones and beside Go's, where go is
 	@tests/bench/run
@@ -65,7 +65,7 @@ bench-check: all ## the same, and fail where a ratio is missed
 	@tests/bench/run check
 
 lint: ## check layout, C and shell without running anything
-	@tests/lint $(PROGRAMS:=.c)
+	@tests/proof/lint $(PROGRAMS:=.c)
 
 clean: ## remove everything that was built
 	rm -rf build $(PROGRAMS)

@@ -2,16 +2,17 @@
  * tcpS.c - a TCP server that answers each line with the date and time
  *
  *   cc -pthread -o tcpS tcpS.c
- *   ./tcpS 1234             at the other end: tcpC localhost:1234, or nc localhost 1234
+ *   ./tcpS 1234                      at the other end: tcpC localhost:1234, or
+ *                                    nc localhost 1234
  *
- * Go call                          here             what it teaches
- * net.Listen("tcp", ":PORT")       listen_on()      socket, bind, listen: three calls
- * l.Accept()                       accept_client()  each client has a socket of its own
- * bufio.NewReader(c)               struct reader    made once for each client
- * time.Now().Format(time.RFC3339)  format_now()     localtime and strftime
+ *   Go                               here
+ *   net.Listen("tcp", ":PORT")       listen_on(): socket, bind, listen
+ *   l.Accept()                       accept: each client has a socket of its own
+ *   bufio.NewReader(c)               struct reader, made once for each client
+ *   time.Now().Format(time.RFC3339)  format_now(): time, localtime_r, strftime
  *
- * Not as in the chapter: each line gets its answer, however TCP cuts and joins them; a
- * client that leaves does not end the server, and the next is served; memory has a limit.
+ * Not as in the chapter: each line gets its answer, however TCP cuts and joins them; when
+ * a client leaves the next one is served; a line has a limit.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <ctype.h>
@@ -21,173 +22,167 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
-static const char program[] = "tcpS", usage[] = "[-q] PORT";
-static const char purpose[] =
-    "Answers each line of a TCP client with the date and time, one client after another.";
-static const char no_argument[] = "Please provide port number";
-static const char *option[128];
-enum { HOST_SIZE = 256, PORT_SIZE = 64, ADDRESS_SIZE = 80 };
-enum { LINE_LIMIT = 65536, BUFFER_LIMIT = 2 * LINE_LIMIT };
-enum { BACKLOG = 4096 /* clients that may wait to be accepted */ };
+static const char program[] = "tcpS";
+static const char usage[] = "usage: tcpS [-q] [HOST:]PORT\n"
+                            "Answers each line of a TCP client with the date and time.\n"
+                            "-q: does not print the lines\n";
+enum { HOST_SIZE = 256, LINE_LIMIT = 4096, TIME_SIZE = 40 };
 
 struct reader {
     int fd;
-    const char *name;  /* of the stream, for messages */
-    char *buffer;      /* `first`, or larger and allocated once a line needed it */
-    size_t size;       /* of buffer */
-    size_t start, end; /* what has come and has not been taken: buffer[start..end) */
-    char first[1024];
+    size_t start, end; /* what has come and is not taken yet: buffer[start..end) */
+    char buffer[LINE_LIMIT];
 };
 
-static void complain(const char *what, const char *name, int error);
-static void parse_arguments(int argc, char **argv, const char *letters, int min, int max);
-static void guard_process(void);
-static void stop_server(int signal_number);
-static void catch_signals(void (*handler)(int));
-static int listen_on(const char *address, int type);
-static int accept_client(int listener, char *name);
-static void open_reader(struct reader *r, int fd, const char *name);
-static void close_reader(struct reader *r);
+static bool quiet;
+
+static _Noreturn void die(const char *what, const char *why);
+static void set_up(void);
+static void leave(int signal_number);
+static void hold_on(const char *what, int error);
+static const char *split_hostport(const char *address, char *host);
+static ssize_t fill(struct reader *r);
 static ssize_t read_line(struct reader *r, char **line);
 static int write_all(int fd, const char *data, size_t length);
 static bool is_stop(const char *line, size_t length);
-static void log_text(const char *label, const char *line, size_t length);
-static size_t format_now(char *text, size_t size);
+static int print(const char *label, const char *line, size_t length);
 
-/* Serve the client until it leaves, and close its connection. Returns whether it said
-   STOP. */
-static bool handle_connection(int fd, const char *name)
+/* Make a socket that listens at [HOST:]PORT. A HOST that is a name is its IPv4 address
+   first, as in Go. Without a HOST it is every address of this machine: IPv6, whose socket
+   takes IPv4 too (RFC 3493, section 3.7), or IPv4 where there is no IPv6. */
+static int listen_on(const char *address)
 {
-    struct reader client;
-    open_reader(&client, fd, name);
-    char *line, now[40];
+    char host[HOST_SIZE];
+    const char *port = split_hostport(address, host);
+    const int families[] = {*host ? AF_INET : AF_INET6, *host ? AF_INET6 : AF_INET};
+    struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM},
+                    *a = NULL;
+    int fd = -1, gai = 0;
+    for (int i = 0; i < 2 && fd < 0; i++) {
+        hints.ai_family = families[i];
+        gai = getaddrinfo(*host ? host : NULL, port, &hints, &a);
+        if (gai == 0 && (fd = socket(a->ai_family, a->ai_socktype, a->ai_protocol)) < 0)
+            freeaddrinfo(a);
+    }
+    if (fd < 0)
+        die(address, gai == 0 || gai == EAI_SYSTEM ? strerror(errno) : gai_strerror(gai));
+
+    const int on = 1, off = 0;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on); /* to restart at once */
+    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    if (bind(fd, a->ai_addr, a->ai_addrlen) < 0 || listen(fd, SOMAXCONN) < 0)
+        die(address, errno == EACCES ? "Permission denied (ports below 1024 are for root)"
+                                     : strerror(errno));
+    freeaddrinfo(a);
+
+    struct sockaddr_storage bound = {0}; /* port 0 has become a free one by now */
+    socklen_t size = sizeof bound;
+    char name[64] = "?", number[8] = "?";
+    getsockname(fd, (struct sockaddr *)&bound, &size);
+    getnameinfo((struct sockaddr *)&bound, size, name, sizeof name, number, sizeof number,
+                NI_NUMERICHOST | NI_NUMERICSERV);
+    const char *format =
+        strchr(name, ':') ? "%s: listening on [%s]:%s\n" : "%s: listening on %s:%s\n";
+    fprintf(stderr, format, program, name, number);
+    return fd;
+}
+
+/* Wait for the next client; while there is no descriptor for one, say so each second. Its
+   answers leave at once; if it vanishes, probes find out, one each 15 s as in Go. */
+static int accept_client(int listener)
+{
+    int fd;
+    while ((fd = accept(listener, NULL, NULL)) < 0)
+        if (errno != ECONNABORTED) /* it left before it was accepted */
+            hold_on("accept", errno);
+    const int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+#if defined TCP_KEEPIDLE && defined TCP_KEEPINTVL /* not in POSIX.1-2008 */
+    const int seconds = 15;
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &seconds, sizeof seconds);
+#endif
+    return fd;
+}
+
+/* Write the date and time as Go's time.RFC3339 has it, and a newline, into
+   text[TIME_SIZE]. Returns the length. */
+static size_t format_now(char *text)
+{
+    const time_t now = time(NULL);
+    struct tm local;
+    localtime_r(&now, &local);
+    char zone[8]; /* +0900 */
+    strftime(zone, sizeof zone, "%z", &local);
+    size_t length = strftime(text, TIME_SIZE, "%Y-%m-%dT%H:%M:%S", &local);
+    const char *format = strcmp(zone, "+0000") == 0 ? "Z\n" : "%.3s:%s\n";
+    return length + (size_t)sprintf(text + length, format, zone, zone + 3);
+}
+
+/* Answer each line until the client leaves or says STOP. Returns whether it said that. */
+static bool handle_connection(int fd)
+{
+    struct reader client = {.fd = fd};
+    char *line, now[TIME_SIZE];
     ssize_t length;
-    bool stop = false;
-    while ((length = read_line(&client, &line)) > 0) {
-        stop = is_stop(line, (size_t)length);
-        if (stop)
+    while ((length = read_line(&client, &line)) > 0 && !is_stop(line, (size_t)length)) {
+        if (!quiet)
+            print("-> ", line, (size_t)length);
+        if (write_all(fd, now, format_now(now)) < 0)
             break;
-        if (!option['q'])
-            log_text("-> ", line, (size_t)length);
-        if (write_all(fd, now, format_now(now, sizeof now)) < 0) {
-            complain("write", name, errno);
-            break;
-        }
     }
     if (length < 0)
-        complain("read", name, errno);
-    close_reader(&client);
-    return stop;
+        fprintf(stderr, "%s: client: %s\n", program, strerror(errno));
+    close(fd);
+    return length > 0 && is_stop(line, (size_t)length);
 }
 
 int main(int argc, char **argv)
 {
-    parse_arguments(argc, argv, "hq", 1, 1);
-    guard_process();
-    catch_signals(stop_server);
-    int listener = listen_on(argv[optind], SOCK_STREAM);
-    char name[ADDRESS_SIZE];
-    bool stop = false;
-    while (!stop) {
-        int fd = accept_client(listener, name);
-        tzset(); /* localtime_r() need not look at TZ (POSIX) */
-        stop = handle_connection(fd, name);
+    for (int option; (option = getopt(argc, argv, "hq")) != -1;) {
+        if (option != 'q') {
+            fputs(usage, option == 'h' ? stdout : stderr);
+            return option == 'h' ? 0 : 2;
+        }
+        quiet = true;
     }
-    log_text("Exiting TCP server!", "", 0);
+    if (argc != optind + 1) {
+        fprintf(stderr, "%s: Please provide port number\n%s", program, usage);
+        return 2;
+    }
+    set_up();
+    signal(SIGINT, leave);
+    signal(SIGTERM, leave);
+    tzset(); /* localtime_r() need not look at TZ (POSIX) */
+    int listener = listen_on(argv[optind]);
+    while (!handle_connection(accept_client(listener)))
+        ;
+    print("Exiting TCP server!", "", 0);
     return 0;
 }
 
 /* ---- Helpers: the same text in every program that has them ---- */
 
-/* Print `NAME: what address: why` on stderr and exit with 1. For clients, and for servers
-   that are starting. An empty address is left out. */
-static _Noreturn void die(const char *what, const char *address, const char *why)
+/* Print `NAME: what: why` on stderr and exit with 1. */
+static _Noreturn void die(const char *what, const char *why)
 {
-    fprintf(stderr, "%s: %s%s%s: %s\n", program, what, *address ? " " : "", address, why);
+    fprintf(stderr, "%s: %s: %s\n", program, what, why);
     exit(1);
 }
 
-/* What the errno value `error` means; EOVERFLOW is what fill() says of a line. */
-static const char *reason(int error)
-{
-    return error == EOVERFLOW ? "line longer than 65536 bytes" : strerror(error);
-}
-
-/* Print `NAME: what name: reason` on stderr and go on; `error` is an errno value. For
-   servers: what goes wrong with one client is no reason to end. strerror() need not be
-   thread-safe (POSIX), so it is called with stderr locked. */
-static void complain(const char *what, const char *name, int error)
-{
-    flockfile(stderr);
-    fprintf(stderr, "%s: %s %s: %s\n", program, what, name, reason(error));
-    funlockfile(stderr);
-}
-
-/* The system is short of something (`error`, an errno value) that other clients will give
-   back when they leave: say so, at most once a minute, and wait a tenth of a second. Only
-   the thread that accepts calls this. */
-static void wait_out(const char *what, int error)
-{
-    static time_t next_complaint;
-    if (time(NULL) >= next_complaint) {
-        flockfile(stderr);
-        fprintf(stderr, "%s: %s: %s: waiting\n", program, what, strerror(error));
-        funlockfile(stderr);
-        next_complaint = time(NULL) + 60;
-    }
-    nanosleep(&(struct timespec){.tv_nsec = 100 * 1000 * 1000}, NULL);
-}
-
-/* Say what is wrong with the command line and how it should look, and exit with 2. */
-static _Noreturn void refuse(const char *wrong)
-{
-    fprintf(stderr, "%s: %s\nusage: %s %s\n", program, wrong, program, usage);
-    exit(2);
-}
-
-/* Parse the command line: `letters` are the options it may hold ('h' among them), and
-   from `min` to `max` arguments follow them (POSIX, getopt). Afterwards option['x'] is
-   NULL unless -x was there and argv[optind] is the first argument. -h prints the usage
-   and ends the program with 0; anything wrong ends it with 2. */
-static void parse_arguments(int argc, char **argv, const char *letters, int min, int max)
-{
-    opterr = 0;
-    for (int letter; (letter = getopt(argc, argv, letters)) != -1;) {
-        if (letter == 'h') {
-            printf("usage: %s %s\n%s\n", program, usage, purpose);
-            if (fflush(stdout) != 0 || ferror(stdout))
-                die("write", "stdout", strerror(errno));
-            exit(0);
-        }
-        if (letter == '?') {
-            char wrong[] = "unknown option -?";
-            wrong[sizeof wrong - 2] = (char)optopt;
-            refuse(strchr(letters, optopt) ? "an option lacks its value" : wrong);
-        }
-        option[letter] = optarg != NULL ? optarg : "";
-    }
-    if (argc - optind < min)
-        refuse(no_argument);
-    if (argc - optind > max)
-        refuse("too many arguments");
-}
-
-/* Make two things sure before the first socket is made. A write to a connection or pipe
-   that is gone gives EPIPE, where SIGPIPE would end the program. And 0, 1 and 2 are
-   taken: were stdout closed, the next socket would get its number, and lines meant for
-   the reader would go to the network. Opened read-only, it still fails a write (EBADF).
-   */
-static void guard_process(void)
+/* Writing to a connection or pipe that is gone becomes an error, EPIPE, and no more. And
+   0, 1 and 2 are taken, if they were closed: no socket may be mistaken for stdout.
+   (Opened to be read only, so that printing to it is still an error.) */
+static void set_up(void)
 {
     signal(SIGPIPE, SIG_IGN);
     int fd = 0;
@@ -197,478 +192,128 @@ static void guard_process(void)
         close(fd);
 }
 
-/* The signal handler. Leaving closes the listening socket and every connection; all that
-   was printed has been flushed at its line's end, so _exit(), which a handler may call
-   where exit() may not (POSIX, 2.4.3), loses nothing. */
-static void stop_server(int signal_number)
+/* The handler of SIGINT and SIGTERM: end the program, which closes its sockets. In a
+   container, where it may be process 1, nothing else would. */
+static void leave(int signal_number)
 {
     (void)signal_number;
     _exit(0);
 }
 
-/* Have SIGINT and SIGTERM handled by `handler`. */
-static void catch_signals(void (*handler)(int))
+/* The system is short of something (`error`, an errno value) that clients will give back
+   when they leave: say so, and wait a second. */
+static void hold_on(const char *what, int error)
 {
-    struct sigaction action = {.sa_handler = handler};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    fprintf(stderr, "%s: %s: %s\n", program, what, strerror(error));
+    sleep(1);
 }
 
-/* Split `address`, HOST:PORT or [HOST]:PORT as Go writes it, into host[HOST_SIZE] and
-   port[PORT_SIZE]. HOST may be empty; PORT is a number up to 65535 or a service name,
-   which has a letter in it (RFC 6335, section 5.1). Returns NULL, or what is wrong. The
-   number is checked here because getaddrinfo() takes "-1" and "99999" in glibc, cut to 16
-   bits. */
-static const char *split_hostport(const char *address, char *host, char *port)
+/* Cut HOST:PORT, [HOST]:PORT or a bare PORT: HOST, which may be empty, goes to
+   host[HOST_SIZE], cut where it is too long to be a name. Returns PORT. Dies if it is
+   none of these, or a number that getaddrinfo() would take for another (65537 for 1). */
+static const char *split_hostport(const char *address, char *host)
 {
-    const char *colon = strrchr(address, ':');
-    const char *host_end = colon;
-    if (address[0] == '[') {
-        host_end = strchr(++address, ']');
-        if (host_end == NULL)
-            return "missing ]";
-        colon = host_end[1] == ':' ? host_end + 1 : NULL;
+    const char *colon = strrchr(address, ':'), *start = address, *end = colon;
+    const char *port = colon != NULL ? colon + 1 : address;
+    if (address[0] == '[' && colon != NULL && colon[-1] == ']') {
+        start++;
+        end--;
+    } else if (strchr(address, ':') != colon) {
+        die(address, "not HOST:PORT or [HOST]:PORT");
     }
-    if (colon == NULL || colon[1] == '\0')
-        return "missing port";
-    if (*host_end == ':' && strchr(address, ':') != colon)
-        return "too many colons (an IPv6 address goes in brackets)";
-    if (host_end - address >= HOST_SIZE)
-        return "host name too long";
-    if (strlen(colon + 1) >= PORT_SIZE)
-        return "port is not 0 to 65535";
-    snprintf(host, HOST_SIZE, "%.*s", (int)(host_end - address), address);
-    snprintf(port, PORT_SIZE, "%s", colon + 1);
-    bool letter = false;
-    long number = 0; /* 65536 for what is none, or too large a one */
-    for (const char *p = port; *p != '\0'; p++) {
-        letter = letter || isalpha((unsigned char)*p);
-        bool good = isdigit((unsigned char)*p) && number <= 65535;
-        number = good ? number * 10 + (*p - '0') : 65536;
-    }
-    if (!letter && number > 65535)
-        return "port is not 0 to 65535";
-    return NULL;
+    char *number_end;
+    long number = strtol(port, &number_end, 10);
+    if (*number_end == '\0' && (*port == '\0' || number < 0 || number > 65535))
+        die(address, "port is not 0 to 65535");
+    snprintf(host, HOST_SIZE, "%.*s", colon != NULL ? (int)(end - start) : 0, start);
+    return port;
 }
 
-/* Look up `address`, HOST:PORT, by getaddrinfo(). `hints` says which family, socket type
-   and flags; without a HOST they decide between this machine (a client) and all its
-   addresses (AI_PASSIVE, a server). Returns a list of at least one address, for
-   freeaddrinfo(). On error it dies with a line that begins with `step`. */
-static struct addrinfo *resolve(const char *step, const char *address,
-                                const struct addrinfo *hints)
-{
-    char quoted[HOST_SIZE + PORT_SIZE + 3], host[HOST_SIZE], port[PORT_SIZE];
-    snprintf(quoted, sizeof quoted, "\"%s\"", address);
-    const char *wrong = split_hostport(address, host, port);
-    if (wrong != NULL)
-        die(step, quoted, wrong);
-    struct addrinfo *list;
-    int error = getaddrinfo(*host ? host : NULL, port, hints, &list);
-    if (error != 0)
-        die(step, quoted, error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
-    return list;
-}
-
-/* Write an address as Go does, 127.0.0.1:80 or [::1]:80, into text[ADDRESS_SIZE]. An IPv4
-   peer of an IPv6 socket, ::ffff:127.0.0.1 (RFC 4291, section 2.5.5.2), is shown as IPv4.
-   */
-static void format_address(const struct sockaddr *address, socklen_t size, char *text)
-{
-    char host[64], port[8];
-    if (getnameinfo(address, size, host, sizeof host, port, sizeof port,
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
-        snprintf(text, ADDRESS_SIZE, "unknown address");
-        return;
-    }
-    bool mapped = strncmp(host, "::ffff:", 7) == 0 && strchr(host, '.') != NULL;
-    const char *shown = mapped ? host + 7 : host;
-    bool brackets = strchr(shown, ':') != NULL;
-    snprintf(text, ADDRESS_SIZE, "%s%s%s:%s", brackets ? "[" : "", shown,
-             brackets ? "]" : "", port);
-}
-
-/* setsockopt() of an int. Its failure is passed over: a socket without the option serves
-   worse, but it serves. */
-static void set_option(int fd, int level, int name, int value)
-{
-    setsockopt(fd, level, name, &value, sizeof value);
-}
-
-/* The first address of `family` in the list, or the first of all. */
-static const struct addrinfo *pick(const struct addrinfo *list, int family)
-{
-    for (const struct addrinfo *a = list; a != NULL; a = a->ai_next)
-        if (a->ai_family == family)
-            return a;
-    return list;
-}
-
-/* Why bind() or listen() failed, by errno. */
-static const char *listen_error(void)
-{
-    if (errno == EACCES)
-        return "Permission denied (ports below 1024 are for root)";
-    return strerror(errno);
-}
-
-/* A socket bound to `a` and, for SOCK_STREAM, listening. SO_REUSEADDR lets a server start
-   again while connections of its last run linger in TIME_WAIT. IPV6_V6ONLY off: an IPv6
-   socket that takes IPv4 too (RFC 3493, section 3.7). Returns it, or -1 with errno. */
-static int open_listener(const struct addrinfo *a, bool everywhere)
-{
-    int fd = socket(a->ai_family, a->ai_socktype, a->ai_protocol);
-    if (fd < 0)
-        return -1;
-    if (a->ai_socktype == SOCK_STREAM)
-        set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    if (a->ai_family == AF_INET6)
-        set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !everywhere);
-    if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 &&
-        (a->ai_socktype != SOCK_STREAM || listen(fd, BACKLOG) == 0))
-        return fd;
-    int error = errno;
-    close(fd);
-    errno = error;
-    return -1;
-}
-
-/* Say on stderr where the socket listens; the kernel may have chosen the port. */
-static void announce(int fd)
-{
-    struct sockaddr_storage local;
-    socklen_t size = sizeof local;
-    char name[ADDRESS_SIZE];
-    if (getsockname(fd, (struct sockaddr *)&local, &size) < 0)
-        die("getsockname", "", strerror(errno));
-    format_address((struct sockaddr *)&local, size, name);
-    fprintf(stderr, "%s: listening on %s\n", program, name);
-}
-
-/* The family to resolve a server's address in: any for HOST:PORT. For :PORT IPv6, whose
-   socket takes IPv4 too, or IPv4 on a machine without IPv6. */
-static int listen_family(const char *address)
-{
-    if (address[0] != ':')
-        return AF_UNSPEC;
-    int fd = socket(AF_INET6, SOCK_DGRAM, 0);
-    if (fd < 0)
-        return AF_INET;
-    close(fd);
-    return AF_INET6;
-}
-
-/* Make a socket bound to what `address`, HOST:PORT, was resolved to; if it is of
-   SOCK_STREAM, it listens. A name is its first IPv4 address, as in Go. Says on stderr
-   where it listens. Dies on error. */
-static int listen_at(const struct addrinfo *list, const char *address)
-{
-    bool everywhere = address[0] == ':';
-    const struct addrinfo *chosen = pick(list, AF_INET);
-    int fd = open_listener(chosen, everywhere);
-    if (fd < 0) {
-        const char *why = listen_error();
-        char name[ADDRESS_SIZE];
-        format_address(chosen->ai_addr, chosen->ai_addrlen, name);
-        die("listen", everywhere ? address : name, why);
-    }
-    announce(fd);
-    return fd;
-}
-
-/* Make the socket of a server: of `type`, SOCK_STREAM or SOCK_DGRAM, at `address`,
-   HOST:PORT, or a bare PORT for :PORT. Dies on error. */
-static int listen_on(const char *address, int type)
-{
-    char full[HOST_SIZE + PORT_SIZE];
-    snprintf(full, sizeof full, "%s%s", strchr(address, ':') ? "" : ":", address);
-    const struct addrinfo hints = {
-        .ai_flags = AI_PASSIVE, .ai_family = listen_family(full), .ai_socktype = type};
-    struct addrinfo *list = resolve("address", full, &hints);
-    int fd = listen_at(list, full);
-    freeaddrinfo(list);
-    return fd;
-}
-
-/* Have a read (SO_RCVTIMEO) or write (SO_SNDTIMEO) that waits for so long fail with
-   EAGAIN. */
-static void set_timeout(int fd, int which, int seconds)
-{
-    const struct timeval patience = {.tv_sec = seconds};
-    setsockopt(fd, SOL_SOCKET, which, &patience, sizeof patience);
-}
-
-/* The options of an accepted connection. A peer that vanished is noticed by probes after
-   15 s and every 15 s, as Go has it. One that stops reading is noticed by write_all(). An
-   answer leaves at once: nothing will come that it could share a segment with. */
-static void set_up_connection(int fd)
-{
-    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-#if defined TCP_KEEPIDLE && defined TCP_KEEPINTVL /* not in POSIX.1-2008 */
-    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 15);
-    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, 15);
-#endif
-    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    set_timeout(fd, SO_SNDTIMEO, 1);
-}
-
-/* Wait for the next client and return its socket, with its address in *peer of *size
-   bytes (both may be NULL). What goes wrong with the client that was about to come costs
-   that client alone; where the system is short of something, the client waits in the
-   backlog until there is more of it. Dies of what can only be a fault of this program. */
-static int accept_next(int listener, struct sockaddr *peer, socklen_t *size)
-{
-    for (;;) {
-        int fd = accept(listener, peer, size);
-        if (fd >= 0)
-            return fd;
-        switch (errno) {
-        case EINTR:
-        case ECONNABORTED:
-        case EPROTO:
-        case ENETDOWN: /* from here on: what Linux passes on of the new connection */
-        case ENETUNREACH:
-        case EHOSTUNREACH:
-        case ENOPROTOOPT:
-        case EOPNOTSUPP:
-        case ETIMEDOUT:
-            break;
-        case EBADF:
-        case EFAULT:
-        case EINVAL:
-        case ENOTSOCK:
-            die("accept", "", strerror(errno));
-        default: /* EMFILE, ENFILE, ENOBUFS, ENOMEM: a lack that passes */
-            wait_out("accept", errno);
-        }
-    }
-}
-
-/* Wait for the next TCP client and return its socket, set up, with its address as text in
-   name[ADDRESS_SIZE]. */
-static int accept_client(int listener, char *name)
-{
-    struct sockaddr_storage peer;
-    socklen_t size = sizeof peer;
-    int fd = accept_next(listener, (struct sockaddr *)&peer, &size);
-    format_address((struct sockaddr *)&peer, size, name);
-    set_up_connection(fd);
-    return fd;
-}
-
-/* Make a reader of the stream `fd`, called `name` in messages. One reader for each
-   stream, as long as the stream lives: it holds what came behind the line that was asked
-   for. */
-static void open_reader(struct reader *r, int fd, const char *name)
-{
-    r->fd = fd;
-    r->name = name;
-    r->buffer = r->first;
-    r->size = sizeof r->first;
-    r->start = r->end = 0;
-}
-
-/* Free what the reader allocated and close the stream. */
-static void close_reader(struct reader *r)
-{
-    if (r->buffer != r->first)
-        free(r->buffer);
-    close(r->fd);
-}
-
-/* Make the buffer eight times as large, BUFFER_LIMIT at most: then a read has room for
-   LINE_LIMIT bytes behind a line that is still to end. Returns 0, or -1 with errno ENOMEM
-   and the buffer as it was. */
-static int grow(struct reader *r)
-{
-    size_t size = r->size * 8 < BUFFER_LIMIT ? r->size * 8 : BUFFER_LIMIT;
-    char *larger = malloc(size);
-    if (larger == NULL)
-        return -1;
-    memcpy(larger, r->buffer, r->end);
-    if (r->buffer != r->first)
-        free(r->buffer);
-    r->buffer = larger;
-    r->size = size;
-    return 0;
-}
-
-/* Read once, behind what has not been taken yet. A read that filled the buffer makes it
-   grow before the next, so that who sends little costs little. Returns the number of
-   bytes read, 0 at the end of input, -1 with errno on error: EOVERFLOW when more than
-   LINE_LIMIT bytes are there and none has been taken. */
+/* Read once, behind what has not been taken yet; at the end of input a last line that
+   lacks its `\n` is given one. Returns the number of bytes, 0 at the end, or -1 with
+   errno: EMSGSIZE if the buffer is full of one line. */
 static ssize_t fill(struct reader *r)
 {
-    if (r->end == r->size && r->size < BUFFER_LIMIT && grow(r) < 0)
-        return -1;
-    if (r->start > 0)
-        memmove(r->buffer, r->buffer + r->start, r->end - r->start);
+    memmove(r->buffer, r->buffer + r->start, r->end - r->start);
     r->end -= r->start;
     r->start = 0;
-    if (r->end > LINE_LIMIT) {
-        errno = EOVERFLOW;
+    if (r->end == sizeof r->buffer) {
+        errno = EMSGSIZE;
         return -1;
     }
     ssize_t n;
-    do
-        n = read(r->fd, r->buffer + r->end, r->size - r->end);
-    while (n < 0 && errno == EINTR);
-    if (n > 0)
-        r->end += (size_t)n;
+    while ((n = read(r->fd, r->buffer + r->end, sizeof r->buffer - r->end)) < 0)
+        if (errno != EINTR)
+            return -1;
+    if (n == 0 && r->end > 0) {
+        r->buffer[r->end] = '\n';
+        n = 1;
+    }
+    r->end += (size_t)n;
     return n;
 }
 
-/* Take the next line out of the stream, `\n` included; at the end of input an unfinished
-   line counts as one. Returns its length with *line pointing at it until the next call;
-   behind an unfinished line there is room for one byte more. Returns 0 at the end of
-   input, and -1 with errno on error: EOVERFLOW for a line of more than LINE_LIMIT bytes.
-   */
+/* Take the next line, `\n` included, out of the stream. *line points at it until the next
+   fill(). Returns its length, 0 at the end of input, or -1 with errno: EMSGSIZE for a
+   line of more than LINE_LIMIT bytes. */
 static ssize_t read_line(struct reader *r, char **line)
 {
-    size_t searched = 0;
-    for (;;) {
-        *line = r->buffer + r->start;
-        size_t length = r->end - r->start;
-        const char *newline = memchr(*line + searched, '\n', length - searched);
-        if (newline != NULL && newline - *line <= LINE_LIMIT) {
-            length = (size_t)(newline + 1 - *line);
-            r->start += length;
-            return (ssize_t)length;
-        }
-        searched = length;
-        ssize_t n = fill(r); /* which refuses a line that is too long */
-        if (n < 0)
-            return -1;
-        if (n == 0) {
-            *line = r->buffer + r->start;
-            r->start = r->end;
-            return (ssize_t)length;
-        }
+    const char *newline;
+    while ((newline = memchr(r->buffer + r->start, '\n', r->end - r->start)) == NULL) {
+        ssize_t n = fill(r);
+        if (n <= 0)
+            return n;
     }
-}
-
-/* Whether to write again after an error: after EINTR, and after EAGAIN, which is a second
-   in which the peer took nothing, as long as *stalls, which counts them, says less than
-   30 s. */
-static bool try_again(int *stalls)
-{
-    if (errno == EINTR)
-        return true;
-    if (errno != EAGAIN && errno != EWOULDBLOCK)
-        return false;
-    errno = ETIMEDOUT;
-    return ++*stalls < 29; /* and up to a second before the first */
+    *line = r->buffer + r->start;
+    size_t length = (size_t)(newline + 1 - *line);
+    r->start += length;
+    return (ssize_t)length;
 }
 
 /* Write all of data, however little the kernel takes at a time. Returns 0, or -1 with
-   errno: EPIPE or ECONNRESET when the peer is gone, ETIMEDOUT when it has taken nothing
-   for 30 s, on a socket that has an SO_SNDTIMEO of 1 s. */
+   errno. */
 static int write_all(int fd, const char *data, size_t length)
 {
-    int stalls = 0;
-    while (length > 0) {
-        ssize_t n = write(fd, data, length);
-        if (n < 0 && !try_again(&stalls))
-            return -1;
-        if (n < 0)
-            continue;
-        stalls = 0;
-        data += n;
-        length -= (size_t)n;
-    }
+    for (ssize_t n; length > 0; data += n, length -= (size_t)n)
+        while ((n = write(fd, data, length)) < 0)
+            if (errno != EINTR)
+                return -1;
     return 0;
 }
 
 /* Whether the line is STOP, blanks around it aside. */
 static bool is_stop(const char *line, size_t length)
 {
+    for (; length > 0 && isspace((unsigned char)line[0]); length--)
+        line++;
     while (length > 0 && isspace((unsigned char)line[length - 1]))
         length--;
-    while (length > 0 && isspace((unsigned char)line[0])) {
-        line++;
-        length--;
-    }
     return length == 4 && memcmp(line, "STOP", 4) == 0;
 }
 
-/* The length of the line without its end, `\n` or `\r\n`. */
-static size_t without_end(const char *line, size_t length)
+/* Print the line, without its end, behind its label. Control characters come out as \xNN,
+   those of UTF-8 (U+0080 to U+009F) too, so that nobody on the network drives the
+   terminal. Returns 0, or -1 with errno. */
+static int print(const char *label, const char *line, size_t length)
 {
     if (length > 0 && line[length - 1] == '\n')
         length--;
     if (length > 0 && line[length - 1] == '\r')
         length--;
-    return length;
-}
-
-/* The size in bytes, 1 to 4, of the character that the text begins with if it is a tab or
-   printable: valid UTF-8 (RFC 3629, section 4) and no control character, U+0080 to U+009F
-   included. 0 if it is not. */
-static size_t printable(const char *text, size_t length)
-{
-    unsigned char c[4] = {0};
-    memcpy(c, text, length < sizeof c ? length : sizeof c);
-    if (c[0] < 0x80)
-        return c[0] == '\t' || (c[0] >= 0x20 && c[0] != 0x7f);
-    if (c[0] < 0xc2 || c[0] > 0xf4)
-        return 0;
-    size_t size = c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : 4;
-    for (size_t i = 1; i < size; i++)
-        if ((c[i] & 0xc0) != 0x80)
-            return 0;
-    bool low = c[1] < (c[0] == 0xf0 ? 0x90 : 0xa0);
-    if (c[0] == 0xc2 || c[0] == 0xe0 || c[0] == 0xf0) /* controls; overlong forms */
-        return low ? 0 : size;
-    if (c[0] == 0xed) /* surrogates */
-        return low ? size : 0;
-    return c[0] == 0xf4 && c[1] > 0x8f ? 0 : size; /* above U+10FFFF */
-}
-
-/* Print the label and the text as one line on `file`, flushed. What is not printable
-   UTF-8 is shown as \xNN, so that nobody on the network can drive the reader's terminal.
-   Returns 0, or -1 with errno. */
-static int print_text(FILE *file, const char *label, const char *text, size_t length)
-{
-    flockfile(file);
-    fputs(label, file);
-    for (size_t i = 0; i < length;) {
-        size_t start = i, size;
-        while (i < length && (size = printable(text + i, length - i)) > 0)
-            i += size;
-        fwrite(text + start, 1, i - start, file);
-        if (i < length)
-            fprintf(file, "\\x%02x", (unsigned char)text[i++]);
+    flockfile(stdout);
+    fputs(label, stdout);
+    unsigned char before = 0;
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)line[i];
+        bool control = c < ' ' || c == 0x7f || (before == 0xc2 && c >= 0x80 && c < 0xa0);
+        if (control && c != '\t')
+            printf("\\x%02x", c);
+        else
+            putchar(c);
+        before = c;
     }
-    putc('\n', file);
-    int result = fflush(file) != 0 || ferror(file) ? -1 : 0;
-    funlockfile(file);
+    putchar('\n');
+    int result = fflush(stdout) != 0 || ferror(stdout) ? -1 : 0;
+    funlockfile(stdout);
     return result;
-}
-
-/* Print the line, without its end, behind its label. That stdout is gone or full is said
-   once; the server goes on serving. */
-static void log_text(const char *label, const char *line, size_t length)
-{
-    static atomic_flag said = ATOMIC_FLAG_INIT;
-    if (print_text(stdout, label, line, without_end(line, length)) != 0 &&
-        !atomic_flag_test_and_set(&said))
-        complain("write", "stdout", errno);
-}
-
-/* The date and time as a line of RFC 3339 (section 5.6), 2026-11-22T10:30:00+09:00. Puts
-   it into text[size], 40 bytes being enough, and returns its length. */
-static size_t format_now(char *text, size_t size)
-{
-    struct timespec now; /* time() may still be in the second before */
-    clock_gettime(CLOCK_REALTIME, &now);
-    struct tm local;
-    char date[32] = "", offset[8] = "";
-    if (localtime_r(&now.tv_sec, &local) != NULL) {
-        strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &local);
-        strftime(offset, sizeof offset, "%z", &local); /* +0900: without the colon */
-    }
-    if (strcmp(offset, "+0000") == 0)
-        return (size_t)snprintf(text, size, "%sZ\n", date);
-    return (size_t)snprintf(text, size, "%s%.3s:%s\n", date, offset, offset + 3);
 }

@@ -6,26 +6,53 @@
 CC=${CC:-cc}
 STRICT='-std=c11 -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wmissing-prototypes -Wvla'
 
+# What stands at the left edge of a file, in its order; what comes in a row, once.
+order() { # FILE
+    awk '
+        function note(kind) {
+            if (kind != last)
+                printf "%s ", kind
+            last = kind
+        }
+        NR == 1 && /^\/\*/ { note("comment") }
+        /^#define _POSIX_C_SOURCE 200809L$/ { note("standard") }
+        /^#include </ { note("includes") }
+        /^(enum|struct) / { note("types") }
+        /^\/\* ---- / { below = 1 }
+        /^\/\* ---- Helpers/ { note("helpers") }
+        /^(static|int) .*\(/ { head = $0 }
+        head && /;$/ {
+            note("prototypes")
+            head = ""
+        }
+        /^\{/ && !below { note(head ~ /^int main/ ? "main" : "functions") }
+        /^\{/ { head = "" }
+    ' "$1"
+}
+
+# The calls that the chapter is about have no place below the dividers.
+hidden_calls() { # FILE
+    sed '1,/^\/\* ---- /d' "$1" |
+        grep -E '(^|[^a-z_])(socket|connect|bind|listen|accept)\([A-Za-z0-9]'
+}
+
 for _folder in "$ROOT"/*/; do
     _name=$(basename "$_folder")
-    [ -f "$_folder$_name.c" ] || continue
     _source=$_folder$_name.c
+    [ -f "$_source" ] || continue
     is "$_name: one source in its folder" "$_name.c" \
         "$(cd "$_folder" && find . -type f ! -name "$_name" | sed 's#^\./##')"
-    is "$_name: no header of ours" 0 "$(grep -c '^#include "' "$_source")"
+    is "$_name: the libc's headers alone" '' \
+        "$(grep '^# *include' "$_source" | grep -v '^#include <[a-z0-9/]*\.h>$')"
     is "$_name: every function is static" 'int main' \
-        "$(grep -E '^[a-z][a-z_ *]*[a-zA-Z_0-9]+\(' "$_source" | grep -v '^static ' | sed 's/(.*//')"
-
-    case $_name in
-    tcpC) _most=80 ;;
-    ws*) _most=400 ;; # the two WebSocket programs tell a longer story
-    *) _most=120 ;;
-    esac
-    _divider=$(grep -n '^/\* ---- Helpers' "$_source" | cut -d: -f1)
-    at_most "$_name: the part above the helpers, in lines" "$_most" \
-        $((${_divider:-99999} - 1))
-    _end=$(grep -n '\*/' "$_source" | sed -n '1s/:.*//p')
-    at_most "$_name: the comment on top, in lines" 20 "${_end:-99999}"
+        "$(grep -E '^[a-z][a-z_ *]*[a-zA-Z_0-9]+\(' "$_source" | grep -v '^static ' |
+            sed 's/(.*//')"
+    is "$_name: the order of its parts" \
+        'comment standard includes types prototypes functions main helpers ' \
+        "$(order "$_source")"
+    is "$_name: the network's calls are in the story" '' "$(hidden_calls "$_source")"
+    at_most "$_name: the comment on top, in lines" 20 \
+        "$(grep -n '\*/' "$_source" | sed -n '1s/:.*//p')"
 
     need "${CC%% *}" "$_name compiles alone" || continue
     mkdir "$T/$_name"

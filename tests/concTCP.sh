@@ -5,17 +5,12 @@
 # shellcheck source=servers.sh
 . "$ROOT/tests/servers.sh"
 
-begin() {
-    serve concTCP "$@" 0
-    WHERE=127.0.0.1:$PORT
-}
 ANSWER=line
 SHOWN='hello\n'
 LISTENING='concTCP: listening on [::]:@'
 
 every_server line
-tcp_options
-line_limits
+line_limits 'client 3'
 
 # Each client's number is its own.
 begin
@@ -24,168 +19,114 @@ talk 'three clients at once, each asks again: its own number every time' \
     connect "$WHERE" send 'b\n' expect 'Client number: 2\n' \
     connect "$WHERE" send 'c\n' expect 'Client number: 3\n' \
     use 0 send 'd\n' expect 'Client number: 1\n' \
-    use 2 send 'e\n' expect 'Client number: 3\n' \
-    use 1 send 'f\n' expect 'Client number: 2\n' \
     use 1 send 'STOP\n' eof \
-    use 0 send 'g\n' expect 'Client number: 1\n' shut eof \
-    use 2 send 'h\n' expect 'Client number: 3\n' shut eof
-file_is 'each line is printed bare, STOP is not' "$OUT" 'a\nb\nc\nd\ne\nf\ng\nh\n'
-talk 'a number is not given again' connect "$WHERE" send 'i\n' \
+    use 2 send 'e\n' expect 'Client number: 3\n' shut eof \
+    use 0 send 'f\n' expect 'Client number: 1\n' shut eof
+talk 'a number is not given again' connect "$WHERE" send 'g\n' \
     expect 'Client number: 4\n' shut eof
+file_is 'each line is printed bare, STOP is not' "$OUT" 'a\nb\nc\nd\ne\nf\ng\n'
 stop TERM
 
 # Lines, however TCP cuts and joins them.
 begin
 _number=0
-for _at in $(seq 0 16); do
-    _number=$((_number + 1))
-    talk "two lines and STOP cut at byte $_at" connect "$WHERE" \
-        cut "$_at" 'one\ntwo\r\nSTOP\nx\n' \
-        expect "Client number: $_number\nClient number: $_number\n" gone
+lines_are() { # WHAT ANSWERS WORD...: after the words that many answers, and the end
+    _number=$((_number + 1)) _what=$1 _want=
+    for _i in $(seq "$2"); do
+        _want="${_want}Client number: $_number\n"
+    done
+    shift 2
+    talk "$_what" connect "$WHERE" "$@" expect "$_want" gone
+}
+for _at in 0 1 4 8 12; do
+    lines_are "two lines and STOP cut at byte $_at" 2 cut "$_at" 'one\ntwo\r\nSTOP\nx\n'
 done
-stop TERM
-_want=
-for _at in $(seq 0 16); do
-    _want="${_want}one\ntwo\n"
+lines_are 'byte by byte' 2 send-each 'a\nbc\n' shut
+lines_are 'a hundred pipelined lines are a hundred answers' 100 \
+    send "$(seq 1000 1099)\n" shut
+lines_are 'half a line waits for the other half' 1 send hal drain nothing send 'f\n' shut
+lines_are 'an unfinished last line is a line' 2 send 'x\nlast' shut
+for _word in 'STOP\n' ' \tSTOP \n' 'STOP\r\n' '\fSTOP\v\n'; do
+    lines_are "\"$_word\" is STOP" 0 send "$_word"
 done
-file_is 'two lines and STOP, cut: each printed once' "$OUT" "$_want"
-begin
-talk 'byte by byte' connect "$WHERE" send-each 'a\nbc\n' \
-    expect 'Client number: 1\nClient number: 1\n' shut eof
-_answers=$(i=0 && while [ $i -lt 100 ]; do i=$((i + 1)) && printf 'Client number: 2\\n'; done)
-talk 'a hundred lines at once are a hundred answers' connect "$WHERE" \
-    send "$(i=0 && while [ $i -lt 100 ]; do i=$((i + 1)) && printf 'x\\n'; done)" \
-    expect "$_answers" shut eof
-talk 'half a line waits for the other half' connect "$WHERE" send 'x\nhal' \
-    expect 'Client number: 3\n' drain nothing send 'f\n' expect 'Client number: 3\n' shut eof
-talk 'an unfinished last line is a line' connect "$WHERE" send last shut \
-    expect 'Client number: 4\n' eof
-talk 'lines, then half-close: all are answered' connect "$WHERE" send '1\n2\n3' shut \
-    expect 'Client number: 5\nClient number: 5\nClient number: 5\n' eof
-stop TERM
-
-# STOP.
-begin
-_number=0
-for _word in ' \tSTOP \n' 'STOP\r\n' '\fSTOP\v\n'; do
-    talk "\"$_word\" is STOP" connect "$WHERE" send "$_word" eof
-    _number=$((_number + 1))
+lines_are 'an unfinished STOP at the end is STOP' 0 send STOP shut
+for _word in stop STOPS 'S TOP' 'STOP it' 'STOP\0'; do
+    lines_are "\"$_word\" is not STOP" 1 send "$_word\n" shut
 done
-talk 'an unfinished STOP at the end' connect "$WHERE" send STOP shut eof
-_number=$((_number + 1))
-for _word in stop STOPS 'S TOP' 'STOP it' 'STOP\0' 'xSTOP'; do
-    _number=$((_number + 1))
-    talk "\"$_word\" is not STOP" connect "$WHERE" send "$_word\n" \
-        expect "Client number: $_number\n" shut eof
-done
+if need nc 'nc localhost PORT'; then
+    _answer="Client number: $((_number + 1))\n"
+    printf 'one\ntwo\nSTOP\n' | nc -N localhost "$PORT" >"$T/nc.out"
+    file_is 'nc -N localhost PORT' "$T/nc.out" "$_answer$_answer"
+fi
 stop TERM
 is 'STOP ended none but its client' 0 "$STATUS"
 
-# One that is told off costs the others nothing.
+# One that is told off, or does not read, costs the others nothing.
 begin
-talk 'a client told off for its long line; the others go on' \
+talk 'a client is told off for its long line, another does not read: the third goes on' \
     connect "$WHERE" send 'a\n' expect 'Client number: 1\n' \
     connect "$WHERE" flood 209715200 \
-    use 0 send 'b\n' expect 'Client number: 1\n' \
-    connect "$WHERE" send 'c\n' expect 'Client number: 3\n'
-talk 'one that does not read: the others go on' \
     connect "$WHERE" fill 'hello\n' \
-    connect "$WHERE" send 'c\n' expect 'Client number: 5\n' shut eof
+    use 0 send 'b\n' expect 'Client number: 1\n' \
+    connect "$WHERE" send 'c\n' expect 'Client number: 4\n'
 stop TERM
 
 # Many at once.
 begin -q
-_fds=$(descriptors "$SERVER")
-talk '2,000 clients at once, each with its own number; they say STOP' \
-    deadline 60 crowd 2000 "$WHERE" number 1 stop
-left_nothing '2,000 clients that said STOP leave nothing' "$SERVER" "$_fds"
-talk '2,000 clients at once that leave without STOP' \
-    deadline 60 crowd 2000 "$WHERE" number 2001 leave
-left_nothing '2,000 clients that left leave nothing' "$SERVER" "$_fds"
-_memory=$(memory_kb "$SERVER")
-talk '2,000 clients at once that reset' deadline 60 crowd 2000 "$WHERE" number 4001 reset
-left_nothing '2,000 clients that reset leave nothing' "$SERVER" "$_fds"
-talk '2,000 clients at once that half-close' \
-    deadline 60 crowd 2000 "$WHERE" number 6001 shut
-left_nothing '2,000 clients that half-closed leave nothing' "$SERVER" "$_fds"
-if can memory 'nor any memory'; then
-    at_most 'nor any memory (kB)' $((_memory + 256)) "$(memory_kb "$SERVER")"
-fi
+_fds=$(descriptors "$SERVER") _number=1
+for _way in stop leave reset shut; do
+    talk "2,000 clients at once, each with its own number; they $_way" \
+        deadline 60 crowd 2000 "$WHERE" number "$_number" "$_way"
+    left_nothing "2,000 clients that $_way leave nothing" "$SERVER" "$_fds"
+    _number=$((_number + 2000))
+done
 stop TERM
-is 'and the server ends with 0' 0 "$STATUS"
-# shellcheck disable=SC3045
-_most=$(ulimit -H -n)
-if [ "$_most" = unlimited ] || [ "$_most" -ge 10100 ]; then
-    if can many '10,000 clients at once'; then
-        SETUP='files 10100'
-        begin -q
-        SETUP=
-        talk '10,000 clients at once' deadline 60 crowd 10000 "$WHERE" number 1 leave
-        stop TERM
-        is '10,000 clients at once: exit 0' 0 "$STATUS"
-    fi
-else
-    skip '10,000 clients at once' "ulimit -n does not go beyond $_most"
-fi
-
-# Out of descriptors, out of threads.
-SETUP='files 20'
-begin -q
-SETUP=
-peer_start deadline 60 queue 40 "$WHERE" "$T/go"
-comes 'ulimit -n 20, 40 clients: it says so' "$ERR" \
-    "concTCP: accept: $NO_FILES: waiting"
-true_that 'ulimit -n 20, 40 clients: and waits, without turning in circles' \
-    wait_for 10 has_waited "$SERVER" $(($(waits "$SERVER") + 3))
-: >"$T/go"
-peer_ends 'ulimit -n 20, 40 clients: each is answered when others have left'
-rm "$T/go"
-served 'ulimit -n 20: the next client is served'
-stop TERM
-gives 'ulimit -n 20: it said so once' 0 '' \
-    "$(first_line)\nconcTCP: accept: $NO_FILES: waiting\n"
-
-mkdir "$T/open"
-chmod 755 "$T/open"
-cp "$(program concTCP)" "$T/open/concTCP"
-chmod 755 "$T/open/concTCP"
-if possible 'no more threads' 'another user is for root to become' \
-    "$PEER" user 54321 run true; then
-    _build=$BUILD
-    BUILD=$T/open
-    SETUP='processes 8 user 54321'
+if can many '10,000 clients at once' &&
+    possible '10,000 clients at once' 'ulimit -n does not go so far' \
+        "$PEER" files 10100 run true; then
+    SETUP='files 10100'
     begin -q
     SETUP=
-    BUILD=$_build
-    peer_start deadline 60 queue 20 "$WHERE" "$T/go"
-    comes 'no more threads, 20 clients: it says so' "$ERR" \
-        'concTCP: pthread_create: Resource temporarily unavailable: waiting'
-    true_that 'no more threads, 20 clients: and waits, without turning in circles' \
-        wait_for 10 has_waited "$SERVER" $(($(waits "$SERVER") + 3))
-    : >"$T/go"
-    peer_ends 'no more threads, 20 clients: each is answered when others have left'
-    rm "$T/go"
-    served 'no more threads: the next client is served'
+    talk '10,000 clients at once' \
+        files 10100 deadline 60 crowd 10000 "$WHERE" number 1 leave
     stop TERM
-    gives 'no more threads: it said so once' 0 '' \
-        "$(first_line)\nconcTCP: pthread_create: Resource temporarily unavailable: waiting\n"
+    is '10,000 clients at once: exit 0' 0 "$STATUS"
 fi
 
-# nc, and both families.
-begin
-if has_ipv6 'IPv6 alike'; then
-    talk 'a bare PORT serves IPv6' connect "[::1]:$PORT" send 'six\n' \
-        expect 'Client number: 1\n' shut eof
+# More clients than there is room for: SETUP makes it short of something.
+too_many() { # WHAT CLIENTS LINE-ON-STDERR
+    begin -q
+    SETUP=
+    _since=$(date +%s)
+    peer_start deadline 60 connect "$WHERE" send 'a\n' line touch "$T/in" \
+        await "$T/again" send 'b\n' expect 'Client number: 1\n' touch "$T/in" \
+        await "$T/go"
+    _first=$PEER_PID _first_out=$PEER_OUT
+    reached in
+    peer_start deadline 60 queue "$2" "$WHERE" "$T/go"
+    comes "$1: it says what it is short of" "$ERR" "$ME: $3"
+    : >"$T/again"
+    reached in
+    : >"$T/go"
+    peer_ends "$1: each is answered when others have left"
+    PEER_PID=$_first PEER_OUT=$_first_out
+    peer_ends "$1: one who is there is answered meanwhile"
+    rm "$T/go" "$T/again"
+    served "$1: the next client is served"
+    stop TERM
+    is "$1: and nothing else" "$ME: $3" "$(sed 1d "$ERR" | sort -u)"
+    at_most "$1: once a second at most" $(($(date +%s) - _since + 1)) \
+        $(($(lines "$ERR") - 1))
+}
+
+SETUP='files 20'
+too_many 'ulimit -n 20, 40 clients' 40 "accept: $NO_FILES"
+if possible 'no more threads' 'another user is for root to become' \
+    "$PEER" user 54321 run true; then
+    open_to_all concTCP
+    SETUP='processes 8 user 54321'
+    too_many 'no more threads, 20 clients' 20 \
+        'pthread_create: Resource temporarily unavailable'
 fi
-talk 'a bare PORT serves IPv4' connect "127.0.0.1:$PORT" send 'four\n' line shut eof
-stop TERM
-begin
-if need nc 'nc localhost PORT'; then
-    printf 'one\ntwo' | nc -N localhost "$PORT" >"$T/talk.out"
-    file_is 'nc -N localhost PORT' "$T/talk.out" 'Client number: 1\nClient number: 1\n'
-    printf 'hello\nSTOP\n' | nc -N 127.0.0.1 "$PORT" >"$T/talk.out"
-    file_is 'nc -N says STOP' "$T/talk.out" 'Client number: 2\n'
-fi
-stop TERM
 
 finish

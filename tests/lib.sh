@@ -1,10 +1,15 @@
 # lib.sh - what every test script here is made of. See README.md beside it.
 # shellcheck shell=sh
 #
-# A script sources this file, makes its checks and closes with `finish`.
+# A script, in this folder or in one below it, sources this file, makes its checks and
+# closes with `finish`.
 
 set -u
-ROOT=$(cd "$(dirname "$0")/.." && pwd)
+ROOT=$(
+    cd "$(dirname "$0")" || exit
+    until [ -e tests/lib.sh ] || [ "$PWD" = / ]; do cd ..; done
+    pwd
+)
 ME=$(basename "$0" .sh)
 BUILD=${BUILD:-$ROOT}
 case $BUILD in
@@ -51,17 +56,20 @@ ok() { # WHAT
     printf 'ok %s: %s\n' "$ME" "$1"
 }
 
-fail() { # WHAT [EXPECTED GOT]
+fail() { # WHAT [WHY | EXPECTED GOT]
     FAILED=$((FAILED + 1))
     printf 'FAIL %s: %s\n' "$ME" "$1"
-    if [ $# -ge 3 ]; then
-        printf '%s' "$2" >"$T/show"
-        printf '    expected: %s\n' "$("$PEER" show "$T/show")"
-        printf '%s' "$3" >"$T/show"
-        printf '    got:      %s\n' "$("$PEER" show "$T/show")"
-    elif [ $# -eq 2 ]; then
-        printf '    %s\n' "$2"
-    fi
+    case $# in
+    2) printf '    %s\n' "$2" ;;
+    3) printf '    expected: %s\n    got:      %s\n' "$(shown %s "$2")" "$(shown %s "$3")" ;;
+    esac
+}
+
+# TEXT as a line for people, as the peer shows it: bytes below 32 and over 126 as \xNN.
+shown() { # FORMAT(%s or %b) TEXT
+    # shellcheck disable=SC2059
+    printf "$1" "$2" >"$T/show"
+    "$PEER" show "$T/show"
 }
 
 skip() { # WHAT WHY
@@ -138,9 +146,8 @@ file_is() { # WHAT FILE TEXT
         ok "$1"
     else
         fail "$1"
-        printf '%b' "$3" >"$T/show"
-        printf '    expected: %s\n' "$("$PEER" show "$T/show")"
-        printf '    got:      %s\n' "$("$PEER" show "$2")"
+        printf '    expected: %s\n    got:      %s\n' "$(shown %b "$3")" \
+            "$("$PEER" show "$2")"
     fi
 }
 
@@ -151,10 +158,8 @@ gives() { # WHAT STATUS STDOUT STDERR
         return
     fi
     fail "$1"
-    printf '%b' "$3" >"$T/show-out"
-    printf '%b' "$4" >"$T/show-err"
-    printf '    expected: status %s, stdout "%s", stderr "%s"\n' "$2" \
-        "$("$PEER" show "$T/show-out")" "$("$PEER" show "$T/show-err")"
+    printf '    expected: status %s, stdout "%s", stderr "%s"\n' "$2" "$(shown %b "$3")" \
+        "$(shown %b "$4")"
     printf '    got:      status %s, stdout "%s", stderr "%s"\n' "$STATUS" \
         "$("$PEER" show "$OUT")" "$("$PEER" show "$ERR")"
 }
@@ -200,9 +205,7 @@ comes() { # WHAT FILE TEXT: the file has TEXT in it, and soon
     if wait_for 10 has "$2" "$3"; then
         ok "$1"
     else
-        fail "$1"
-        printf '    expected: ...%s...\n' "$3"
-        printf '    got:      %s\n' "$("$PEER" show "$2")"
+        fail "$1" "...$3..." "$(cat "$2")"
     fi
 }
 
@@ -236,6 +239,15 @@ new_files() {
     : >"$ERR"
 }
 
+# Carries out COMMAND..., its stdout where STDOUT says, in new files OUT and ERR.
+to_files() { # COMMAND...
+    case $STDOUT in
+    '') "$@" >"$OUT" ;;
+    -) "$@" >&- ;;
+    *) "$@" >"$STDOUT" ;;
+    esac 2>"$ERR" 3>&-
+}
+
 # Runs a program to its end with INPUT, as `printf %b` writes it, on a pipe as stdin.
 # Sets STATUS (124 where it did not end), OUT, ERR.
 typed() { # INPUT NAME ARG...
@@ -243,23 +255,9 @@ typed() { # INPUT NAME ARG...
     _prog=$(program "$2")
     shift 2
     new_files
-    case $STDOUT in
-    '')
-        # shellcheck disable=SC2086
-        printf '%b' "$_input" | timeout -k 2 $((20 * SLOW)) \
-            "$PEER" $SETUP run $RUN_WITH "$_prog" "$@" >"$OUT" 2>"$ERR" 3>&-
-        ;;
-    -)
-        # shellcheck disable=SC2086
-        printf '%b' "$_input" | timeout -k 2 $((20 * SLOW)) \
-            "$PEER" $SETUP run $RUN_WITH "$_prog" "$@" >&- 2>"$ERR" 3>&-
-        ;;
-    *)
-        # shellcheck disable=SC2086
-        printf '%b' "$_input" | timeout -k 2 $((20 * SLOW)) \
-            "$PEER" $SETUP run $RUN_WITH "$_prog" "$@" >"$STDOUT" 2>"$ERR" 3>&-
-        ;;
-    esac
+    # shellcheck disable=SC2086
+    printf '%b' "$_input" | to_files timeout -k 2 $((20 * SLOW)) \
+        "$PEER" $SETUP run $RUN_WITH "$_prog" "$@"
     STATUS=$?
 }
 
@@ -269,23 +267,8 @@ launch() { # NAME ARG...
     _prog=$(program "$1")
     shift
     new_files
-    case $STDOUT in
-    '')
-        # shellcheck disable=SC2086
-        "$PEER" $SETUP run $RUN_WITH "$_prog" "$@" \
-            <"${STDIN:-/dev/null}" >"$OUT" 2>"$ERR" 3>&- &
-        ;;
-    -)
-        # shellcheck disable=SC2086
-        "$PEER" $SETUP run $RUN_WITH "$_prog" "$@" \
-            <"${STDIN:-/dev/null}" >&- 2>"$ERR" 3>&- &
-        ;;
-    *)
-        # shellcheck disable=SC2086
-        "$PEER" $SETUP run $RUN_WITH "$_prog" "$@" \
-            <"${STDIN:-/dev/null}" >"$STDOUT" 2>"$ERR" 3>&- &
-        ;;
-    esac
+    # shellcheck disable=SC2086
+    to_files exec "$PEER" $SETUP run $RUN_WITH "$_prog" "$@" <"${STDIN:-/dev/null}" &
     STARTED_PID=$!
     STARTED="$STARTED $STARTED_PID"
 }
@@ -305,14 +288,10 @@ serve() { # NAME ARG...
 
 # Waits for the end of a process of ours: STATUS, or "running" and then it is killed.
 await_end() { # PID
-    if wait_for 10 over "$1"; then
-        wait "$1" 2>/dev/null
-        STATUS=$?
-    else
-        STATUS=running
-        kill -KILL "$1"
-        wait "$1" 2>/dev/null
-    fi
+    _late=
+    wait_for 10 over "$1" || { _late=running && kill -KILL "$1"; }
+    wait "$1" 2>/dev/null
+    STATUS=${_late:-$?}
     _left=
     for _pid in $STARTED; do
         [ "$_pid" = "$1" ] || _left="$_left $_pid"
@@ -398,14 +377,17 @@ has_ipv6() { # WHAT
 
 # --- Looking at a running program ---------------------------------------------------
 
-descriptors() { # PID
+entries() { # FOLDER
     # shellcheck disable=SC2012
-    ls "/proc/$1/fd" | wc -l | tr -d ' '
+    ls "$1" | wc -l | tr -d ' '
+}
+
+descriptors() { # PID
+    entries "/proc/$1/fd"
 }
 
 threads() { # PID
-    # shellcheck disable=SC2012
-    ls "/proc/$1/task" | wc -l | tr -d ' '
+    entries "/proc/$1/task"
 }
 
 memory_kb() { # PID

@@ -2,23 +2,22 @@
  * udpC.c - a UDP client: one line, one datagram
  *
  *   cc -pthread -o udpC udpC.c
- *   ./udpC localhost:1234   at the other end: udpS 1234, or nc -u -l 1234
+ *   ./udpC localhost:1234            at the other end: udpS 1234, or nc -u -l 1234
  *
- * Go call                        here             what it teaches
- * net.ResolveUDPAddr("udp4", s)  resolve()        getaddrinfo for one family
- * net.DialUDP("udp4", nil, s)    dial_udp()       connect() only names the peer
- * c.Write(data)                  send_datagram()  a datagram goes whole or not at all
- * c.ReadFromUDP(buffer)          await_reply()    a reply may never come: wait 2 s
+ *   Go                               here
+ *   net.ResolveUDPAddr("udp4", s)    dial_udp(): getaddrinfo for one family, socket,
+ *   net.DialUDP("udp4", nil, s)      and connect, which only names the peer
+ *   c.Write(data)                    send: a datagram goes whole or not at all
+ *   c.ReadFromUDP(buffer)            poll and recv: a reply may never come
  *
- * Not as in the chapter: it does not wait for ever; a late reply is not taken for that to
- * the next line; an error says what was wrong; the end of stdin is noticed.
+ * Not as in the chapter: it waits 2 s and no longer; a late reply is not taken for that
+ * to the next line; an error says what was wrong; the end of stdin is noticed.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -26,144 +25,130 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-static const char program[] = "udpC", usage[] = "[-6] HOST:PORT";
-static const char purpose[] =
-    "Sends each line you type as a UDP datagram (-6: over IPv6) and prints the reply.";
-static const char no_argument[] = "Please provide a host:port string";
-static const char *option[128];
-enum { HOST_SIZE = 256, PORT_SIZE = 64, ADDRESS_SIZE = 80 };
-enum { LINE_LIMIT = 65536, BUFFER_LIMIT = 2 * LINE_LIMIT };
+static const char program[] = "udpC";
+static const char usage[] = "usage: udpC [-6] HOST:PORT\n"
+                            "Sends each line as a UDP datagram and prints the reply.\n"
+                            "-6: over IPv6\n";
+enum { HOST_SIZE = 256, LINE_LIMIT = 65536, DATAGRAM_SIZE = 65536 };
 
 struct reader {
     int fd;
-    const char *name;  /* of the stream, for messages */
-    char *buffer;      /* `first`, or larger and allocated once a line needed it */
-    size_t size;       /* of buffer */
-    size_t start, end; /* what has come and has not been taken: buffer[start..end) */
-    char first[1024];
+    size_t start, end; /* what has come and is not taken yet: buffer[start..end) */
+    char buffer[LINE_LIMIT];
 };
 
-static _Noreturn void die(const char *what, const char *address, const char *why);
-static void parse_arguments(int argc, char **argv, const char *letters, int min, int max);
-static void guard_process(void);
-static struct addrinfo *resolve(const char *step, const char *address,
-                                const struct addrinfo *hints);
-static void format_address(const struct sockaddr *address, socklen_t size, char *text);
-static void open_reader(struct reader *r, int fd, const char *name);
-static size_t end_line(char *line, size_t length);
-static bool is_stop(const char *line, size_t length);
-static void print(const char *text);
-static void show(const char *label, const char *line, size_t length);
-static size_t prompt(struct reader *user, char **line);
-static void send_datagram(int fd, const char *data, size_t length, const char *name);
-static void discard_stale(int fd, const char *name);
-static ssize_t await_reply(int fd, char *reply, size_t size, const char *name);
+static const char *server; /* its address, as it was typed */
 
-/* A UDP socket with a port of its own whose only peer is the server. Dies on error. */
-static int dial_udp(const struct addrinfo *server, const char *name)
+static _Noreturn void die(const char *what, const char *why);
+static void set_up(void);
+static const char *split_hostport(const char *address, char *host);
+static ssize_t fill(struct reader *r);
+static ssize_t read_line(struct reader *r, char **line);
+static bool is_stop(const char *line, size_t length);
+static void say(const char *text);
+static void show(FILE *to, const char *label, const char *line, size_t length);
+
+/* Make a socket whose only peer is the server, at the one address that its name is
+   resolved to in this family, and print that. Returns the socket. */
+static int dial_udp(int family)
 {
-    int fd = socket(server->ai_family, SOCK_DGRAM, 0);
-    if (fd < 0 || connect(fd, server->ai_addr, server->ai_addrlen) < 0)
-        die("DialUDP", name, strerror(errno));
+    if (strchr(server, ':') == NULL)
+        die(server, "missing port");
+    char host[HOST_SIZE], port[8] = "?";
+    const char *service = split_hostport(server, host);
+    const struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_DGRAM};
+    struct addrinfo *a;
+    int error = getaddrinfo(*host ? host : NULL, service, &hints, &a);
+    if (error != 0)
+        die(server, error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
+    int fd = socket(a->ai_family, a->ai_socktype, a->ai_protocol);
+    if (fd < 0 || connect(fd, a->ai_addr, a->ai_addrlen) < 0)
+        die(server, strerror(errno));
+
+    getnameinfo(a->ai_addr, a->ai_addrlen, host, sizeof host, port, sizeof port,
+                NI_NUMERICHOST | NI_NUMERICSERV);
+    printf("The UDP server is ");
+    printf(family == AF_INET6 ? "[%s]:%s\n" : "%s:%s\n", host, port);
+    freeaddrinfo(a);
     return fd;
+}
+
+/* Wait so many milliseconds for a reply, and show it behind the label. Returns false if
+   none came. Dies if there is none to come: nobody is at that port (ICMP). */
+static bool show_reply(int fd, int milliseconds, FILE *to, const char *label)
+{
+    static char reply[DATAGRAM_SIZE];
+    if (poll(&(struct pollfd){fd, POLLIN, 0}, 1, milliseconds) <= 0)
+        return false;
+    ssize_t length = recv(fd, reply, sizeof reply, 0);
+    if (length < 0)
+        die(server, strerror(errno));
+    show(to, label, reply, (size_t)length);
+    return true;
 }
 
 int main(int argc, char **argv)
 {
-    parse_arguments(argc, argv, "h6", 1, 1);
-    guard_process();
-    const struct addrinfo hints = {.ai_family = option['6'] ? AF_INET6 : AF_INET,
-                                   .ai_socktype = SOCK_DGRAM};
-    static struct addrinfo *server;
-    server = resolve("ResolveUDPAddr", argv[optind], &hints);
-    char name[ADDRESS_SIZE];
-    format_address(server->ai_addr, server->ai_addrlen, name);
-    int fd = dial_udp(server, name);
-    show("The UDP server is ", name, strlen(name));
-
-    static struct reader user;
-    static char reply[65536]; /* no datagram is larger */
-    open_reader(&user, STDIN_FILENO, "stdin");
-    char *line;
-    for (size_t length; (length = prompt(&user, &line)) > 0;) {
-        discard_stale(fd, name);
-        send_datagram(fd, line, end_line(line, length), name);
-        if (is_stop(line, length)) {
-            print("Exiting UDP client!\n");
-            return 0;
+    int family = AF_INET;
+    for (int option; (option = getopt(argc, argv, "6h")) != -1;) {
+        if (option != '6') {
+            fputs(usage, option == 'h' ? stdout : stderr);
+            return option == 'h' ? 0 : 2;
         }
-        ssize_t size = await_reply(fd, reply, sizeof reply, name);
-        if (size >= 0) {
-            show("Reply: ", reply, (size_t)size);
-        } else {
-            fprintf(stderr, "%s: %s: no reply in 2 s\n", program, name);
-            close(fd); /* a late reply goes to the old port, where nobody is any more */
-            fd = dial_udp(server, name);
-        }
+        family = AF_INET6;
     }
-    print("\n");
+    if (argc != optind + 1) {
+        fprintf(stderr, "%s: Please provide a host:port string\n%s", program, usage);
+        return 2;
+    }
+    set_up();
+    server = argv[optind];
+    int fd = dial_udp(family);
+
+    static struct reader user = {.fd = STDIN_FILENO};
+    for (;;) {
+        struct pollfd ready[] = {{user.fd, POLLIN, 0}, {fd, POLLIN, 0}};
+        say(">> ");
+        while (user.start == user.end && ready[0].revents == 0) {
+            poll(ready, 2, -1);
+            show_reply(fd, 0, stderr, "udpC: late reply: ");
+        }
+        char *line = NULL;
+        ssize_t length = read_line(&user, &line);
+        while (show_reply(fd, 0, stderr, "udpC: late reply: "))
+            ;
+        if (length < 0)
+            die("stdin", strerror(errno));
+        if (length == 0)
+            break;
+        if (send(fd, line, (size_t)length, 0) < 0)
+            die(server, strerror(errno));
+        if (is_stop(line, (size_t)length)) {
+            say("Exiting UDP client!");
+            break;
+        }
+        if (!show_reply(fd, 2000, stdout, "Reply: "))
+            fprintf(stderr, "%s: no reply in 2 s\n", program);
+    }
+    say("\n");
     return 0;
 }
 
 /* ---- Helpers: the same text in every program that has them ---- */
 
-/* Print `NAME: what address: why` on stderr and exit with 1. For clients, and for servers
-   that are starting. An empty address is left out. */
-static _Noreturn void die(const char *what, const char *address, const char *why)
+/* Print `NAME: what: why` on stderr and exit with 1. */
+static _Noreturn void die(const char *what, const char *why)
 {
-    fprintf(stderr, "%s: %s%s%s: %s\n", program, what, *address ? " " : "", address, why);
+    fprintf(stderr, "%s: %s: %s\n", program, what, why);
     exit(1);
 }
 
-/* What the errno value `error` means; EOVERFLOW is what fill() says of a line. */
-static const char *reason(int error)
-{
-    return error == EOVERFLOW ? "line longer than 65536 bytes" : strerror(error);
-}
-
-/* Say what is wrong with the command line and how it should look, and exit with 2. */
-static _Noreturn void refuse(const char *wrong)
-{
-    fprintf(stderr, "%s: %s\nusage: %s %s\n", program, wrong, program, usage);
-    exit(2);
-}
-
-/* Parse the command line: `letters` are the options it may hold ('h' among them), and
-   from `min` to `max` arguments follow them (POSIX, getopt). Afterwards option['x'] is
-   NULL unless -x was there and argv[optind] is the first argument. -h prints the usage
-   and ends the program with 0; anything wrong ends it with 2. */
-static void parse_arguments(int argc, char **argv, const char *letters, int min, int max)
-{
-    opterr = 0;
-    for (int letter; (letter = getopt(argc, argv, letters)) != -1;) {
-        if (letter == 'h') {
-            printf("usage: %s %s\n%s\n", program, usage, purpose);
-            if (fflush(stdout) != 0 || ferror(stdout))
-                die("write", "stdout", strerror(errno));
-            exit(0);
-        }
-        if (letter == '?') {
-            char wrong[] = "unknown option -?";
-            wrong[sizeof wrong - 2] = (char)optopt;
-            refuse(strchr(letters, optopt) ? "an option lacks its value" : wrong);
-        }
-        option[letter] = optarg != NULL ? optarg : "";
-    }
-    if (argc - optind < min)
-        refuse(no_argument);
-    if (argc - optind > max)
-        refuse("too many arguments");
-}
-
-/* Make two things sure before the first socket is made. A write to a connection or pipe
-   that is gone gives EPIPE, where SIGPIPE would end the program. And 0, 1 and 2 are
-   taken: were stdout closed, the next socket would get its number, and lines meant for
-   the reader would go to the network. Opened read-only, it still fails a write (EBADF).
-   */
-static void guard_process(void)
+/* Writing to a connection or pipe that is gone becomes an error, EPIPE, and no more. And
+   0, 1 and 2 are taken, if they were closed: no socket may be mistaken for stdout.
+   (Opened to be read only, so that printing to it is still an error.) */
+static void set_up(void)
 {
     signal(SIGPIPE, SIG_IGN);
     int fd = 0;
@@ -173,306 +158,103 @@ static void guard_process(void)
         close(fd);
 }
 
-/* Split `address`, HOST:PORT or [HOST]:PORT as Go writes it, into host[HOST_SIZE] and
-   port[PORT_SIZE]. HOST may be empty; PORT is a number up to 65535 or a service name,
-   which has a letter in it (RFC 6335, section 5.1). Returns NULL, or what is wrong. The
-   number is checked here because getaddrinfo() takes "-1" and "99999" in glibc, cut to 16
-   bits. */
-static const char *split_hostport(const char *address, char *host, char *port)
+/* Cut HOST:PORT, [HOST]:PORT or a bare PORT: HOST, which may be empty, goes to
+   host[HOST_SIZE], cut where it is too long to be a name. Returns PORT. Dies if it is
+   none of these, or a number that getaddrinfo() would take for another (65537 for 1). */
+static const char *split_hostport(const char *address, char *host)
 {
-    const char *colon = strrchr(address, ':');
-    const char *host_end = colon;
-    if (address[0] == '[') {
-        host_end = strchr(++address, ']');
-        if (host_end == NULL)
-            return "missing ]";
-        colon = host_end[1] == ':' ? host_end + 1 : NULL;
+    const char *colon = strrchr(address, ':'), *start = address, *end = colon;
+    const char *port = colon != NULL ? colon + 1 : address;
+    if (address[0] == '[' && colon != NULL && colon[-1] == ']') {
+        start++;
+        end--;
+    } else if (strchr(address, ':') != colon) {
+        die(address, "not HOST:PORT or [HOST]:PORT");
     }
-    if (colon == NULL || colon[1] == '\0')
-        return "missing port";
-    if (*host_end == ':' && strchr(address, ':') != colon)
-        return "too many colons (an IPv6 address goes in brackets)";
-    if (host_end - address >= HOST_SIZE)
-        return "host name too long";
-    if (strlen(colon + 1) >= PORT_SIZE)
-        return "port is not 0 to 65535";
-    snprintf(host, HOST_SIZE, "%.*s", (int)(host_end - address), address);
-    snprintf(port, PORT_SIZE, "%s", colon + 1);
-    bool letter = false;
-    long number = 0; /* 65536 for what is none, or too large a one */
-    for (const char *p = port; *p != '\0'; p++) {
-        letter = letter || isalpha((unsigned char)*p);
-        bool good = isdigit((unsigned char)*p) && number <= 65535;
-        number = good ? number * 10 + (*p - '0') : 65536;
-    }
-    if (!letter && number > 65535)
-        return "port is not 0 to 65535";
-    return NULL;
+    char *number_end;
+    long number = strtol(port, &number_end, 10);
+    if (*number_end == '\0' && (*port == '\0' || number < 0 || number > 65535))
+        die(address, "port is not 0 to 65535");
+    snprintf(host, HOST_SIZE, "%.*s", colon != NULL ? (int)(end - start) : 0, start);
+    return port;
 }
 
-/* Look up `address`, HOST:PORT, by getaddrinfo(). `hints` says which family, socket type
-   and flags; without a HOST they decide between this machine (a client) and all its
-   addresses (AI_PASSIVE, a server). Returns a list of at least one address, for
-   freeaddrinfo(). On error it dies with a line that begins with `step`. */
-static struct addrinfo *resolve(const char *step, const char *address,
-                                const struct addrinfo *hints)
-{
-    char quoted[HOST_SIZE + PORT_SIZE + 3], host[HOST_SIZE], port[PORT_SIZE];
-    snprintf(quoted, sizeof quoted, "\"%s\"", address);
-    const char *wrong = split_hostport(address, host, port);
-    if (wrong != NULL)
-        die(step, quoted, wrong);
-    struct addrinfo *list;
-    int error = getaddrinfo(*host ? host : NULL, port, hints, &list);
-    if (error != 0)
-        die(step, quoted, error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
-    return list;
-}
-
-/* Write an address as Go does, 127.0.0.1:80 or [::1]:80, into text[ADDRESS_SIZE]. An IPv4
-   peer of an IPv6 socket, ::ffff:127.0.0.1 (RFC 4291, section 2.5.5.2), is shown as IPv4.
-   */
-static void format_address(const struct sockaddr *address, socklen_t size, char *text)
-{
-    char host[64], port[8];
-    if (getnameinfo(address, size, host, sizeof host, port, sizeof port,
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
-        snprintf(text, ADDRESS_SIZE, "unknown address");
-        return;
-    }
-    bool mapped = strncmp(host, "::ffff:", 7) == 0 && strchr(host, '.') != NULL;
-    const char *shown = mapped ? host + 7 : host;
-    bool brackets = strchr(shown, ':') != NULL;
-    snprintf(text, ADDRESS_SIZE, "%s%s%s:%s", brackets ? "[" : "", shown,
-             brackets ? "]" : "", port);
-}
-
-/* Make a reader of the stream `fd`, called `name` in messages. One reader for each
-   stream, as long as the stream lives: it holds what came behind the line that was asked
-   for. */
-static void open_reader(struct reader *r, int fd, const char *name)
-{
-    r->fd = fd;
-    r->name = name;
-    r->buffer = r->first;
-    r->size = sizeof r->first;
-    r->start = r->end = 0;
-}
-
-/* Make the buffer eight times as large, BUFFER_LIMIT at most: then a read has room for
-   LINE_LIMIT bytes behind a line that is still to end. Returns 0, or -1 with errno ENOMEM
-   and the buffer as it was. */
-static int grow(struct reader *r)
-{
-    size_t size = r->size * 8 < BUFFER_LIMIT ? r->size * 8 : BUFFER_LIMIT;
-    char *larger = malloc(size);
-    if (larger == NULL)
-        return -1;
-    memcpy(larger, r->buffer, r->end);
-    if (r->buffer != r->first)
-        free(r->buffer);
-    r->buffer = larger;
-    r->size = size;
-    return 0;
-}
-
-/* Read once, behind what has not been taken yet. A read that filled the buffer makes it
-   grow before the next, so that who sends little costs little. Returns the number of
-   bytes read, 0 at the end of input, -1 with errno on error: EOVERFLOW when more than
-   LINE_LIMIT bytes are there and none has been taken. */
+/* Read once, behind what has not been taken yet; at the end of input a last line that
+   lacks its `\n` is given one. Returns the number of bytes, 0 at the end, or -1 with
+   errno: EMSGSIZE if the buffer is full of one line. */
 static ssize_t fill(struct reader *r)
 {
-    if (r->end == r->size && r->size < BUFFER_LIMIT && grow(r) < 0)
-        return -1;
-    if (r->start > 0)
-        memmove(r->buffer, r->buffer + r->start, r->end - r->start);
+    memmove(r->buffer, r->buffer + r->start, r->end - r->start);
     r->end -= r->start;
     r->start = 0;
-    if (r->end > LINE_LIMIT) {
-        errno = EOVERFLOW;
+    if (r->end == sizeof r->buffer) {
+        errno = EMSGSIZE;
         return -1;
     }
     ssize_t n;
-    do
-        n = read(r->fd, r->buffer + r->end, r->size - r->end);
-    while (n < 0 && errno == EINTR);
-    if (n > 0)
-        r->end += (size_t)n;
+    while ((n = read(r->fd, r->buffer + r->end, sizeof r->buffer - r->end)) < 0)
+        if (errno != EINTR)
+            return -1;
+    if (n == 0 && r->end > 0) {
+        r->buffer[r->end] = '\n';
+        n = 1;
+    }
+    r->end += (size_t)n;
     return n;
 }
 
-/* Take the next line out of the stream, `\n` included; at the end of input an unfinished
-   line counts as one. Returns its length with *line pointing at it until the next call;
-   behind an unfinished line there is room for one byte more. Returns 0 at the end of
-   input, and -1 with errno on error: EOVERFLOW for a line of more than LINE_LIMIT bytes.
-   */
+/* Take the next line, `\n` included, out of the stream. *line points at it until the next
+   fill(). Returns its length, 0 at the end of input, or -1 with errno: EMSGSIZE for a
+   line of more than LINE_LIMIT bytes. */
 static ssize_t read_line(struct reader *r, char **line)
 {
-    size_t searched = 0;
-    for (;;) {
-        *line = r->buffer + r->start;
-        size_t length = r->end - r->start;
-        const char *newline = memchr(*line + searched, '\n', length - searched);
-        if (newline != NULL && newline - *line <= LINE_LIMIT) {
-            length = (size_t)(newline + 1 - *line);
-            r->start += length;
-            return (ssize_t)length;
-        }
-        searched = length;
-        ssize_t n = fill(r); /* which refuses a line that is too long */
-        if (n < 0)
-            return -1;
-        if (n == 0) {
-            *line = r->buffer + r->start;
-            r->start = r->end;
-            return (ssize_t)length;
-        }
+    const char *newline;
+    while ((newline = memchr(r->buffer + r->start, '\n', r->end - r->start)) == NULL) {
+        ssize_t n = fill(r);
+        if (n <= 0)
+            return n;
     }
-}
-
-/* Give the line its `\n` if it has none; there is room for it. Returns its length. */
-static size_t end_line(char *line, size_t length)
-{
-    if (line[length - 1] != '\n')
-        line[length++] = '\n';
-    return length;
+    *line = r->buffer + r->start;
+    size_t length = (size_t)(newline + 1 - *line);
+    r->start += length;
+    return (ssize_t)length;
 }
 
 /* Whether the line is STOP, blanks around it aside. */
 static bool is_stop(const char *line, size_t length)
 {
+    for (; length > 0 && isspace((unsigned char)line[0]); length--)
+        line++;
     while (length > 0 && isspace((unsigned char)line[length - 1]))
         length--;
-    while (length > 0 && isspace((unsigned char)line[0])) {
-        line++;
-        length--;
-    }
     return length == 4 && memcmp(line, "STOP", 4) == 0;
 }
 
-/* The length of the line without its end, `\n` or `\r\n`. */
-static size_t without_end(const char *line, size_t length)
+/* Print text that does not end a line, and have it seen. */
+static void say(const char *text)
+{
+    fputs(text, stdout);
+    if (fflush(stdout) != 0 || ferror(stdout))
+        die("stdout", strerror(errno));
+}
+
+/* Print the line, without its end, behind its label, to stdout or stderr. Control
+   characters come out as \xNN, those of UTF-8 (U+0080 to U+009F) too, so that nobody on
+   the network drives the terminal. Dies if it cannot be printed. */
+static void show(FILE *to, const char *label, const char *line, size_t length)
 {
     if (length > 0 && line[length - 1] == '\n')
         length--;
     if (length > 0 && line[length - 1] == '\r')
         length--;
-    return length;
-}
-
-/* The size in bytes, 1 to 4, of the character that the text begins with if it is a tab or
-   printable: valid UTF-8 (RFC 3629, section 4) and no control character, U+0080 to U+009F
-   included. 0 if it is not. */
-static size_t printable(const char *text, size_t length)
-{
-    unsigned char c[4] = {0};
-    memcpy(c, text, length < sizeof c ? length : sizeof c);
-    if (c[0] < 0x80)
-        return c[0] == '\t' || (c[0] >= 0x20 && c[0] != 0x7f);
-    if (c[0] < 0xc2 || c[0] > 0xf4)
-        return 0;
-    size_t size = c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : 4;
-    for (size_t i = 1; i < size; i++)
-        if ((c[i] & 0xc0) != 0x80)
-            return 0;
-    bool low = c[1] < (c[0] == 0xf0 ? 0x90 : 0xa0);
-    if (c[0] == 0xc2 || c[0] == 0xe0 || c[0] == 0xf0) /* controls; overlong forms */
-        return low ? 0 : size;
-    if (c[0] == 0xed) /* surrogates */
-        return low ? size : 0;
-    return c[0] == 0xf4 && c[1] > 0x8f ? 0 : size; /* above U+10FFFF */
-}
-
-/* Print the label and the text as one line on `file`, flushed. What is not printable
-   UTF-8 is shown as \xNN, so that nobody on the network can drive the reader's terminal.
-   Returns 0, or -1 with errno. */
-static int print_text(FILE *file, const char *label, const char *text, size_t length)
-{
-    flockfile(file);
-    fputs(label, file);
-    for (size_t i = 0; i < length;) {
-        size_t start = i, size;
-        while (i < length && (size = printable(text + i, length - i)) > 0)
-            i += size;
-        fwrite(text + start, 1, i - start, file);
-        if (i < length)
-            fprintf(file, "\\x%02x", (unsigned char)text[i++]);
+    fputs(label, to);
+    unsigned char before = 0;
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)line[i];
+        bool control = c < ' ' || c == 0x7f || (before == 0xc2 && c >= 0x80 && c < 0xa0);
+        fprintf(to, control && c != '\t' ? "\\x%02x" : "%c", c);
+        before = c;
     }
-    putc('\n', file);
-    int result = fflush(file) != 0 || ferror(file) ? -1 : 0;
-    funlockfile(file);
-    return result;
-}
-
-/* Print the text on stdout as it is, flushed. Dies where stdout is gone or full. */
-static void print(const char *text)
-{
-    fputs(text, stdout);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        die("write", "stdout", strerror(errno));
-}
-
-/* Print the line, without its end, behind its label. Dies where stdout is gone or full.
-   */
-static void show(const char *label, const char *line, size_t length)
-{
-    if (print_text(stdout, label, line, without_end(line, length)) != 0)
-        die("write", "stdout", strerror(errno));
-}
-
-/* Prompt, and take the user's next line. Returns the length of *line, 0 at the end of
-   input. */
-static size_t prompt(struct reader *user, char **line)
-{
-    print(">> ");
-    ssize_t length = read_line(user, line);
-    if (length < 0)
-        die("read", user->name, reason(errno));
-    return (size_t)length;
-}
-
-/* Send one datagram. Dies on error, such as that an earlier one was refused (ICMP). */
-static void send_datagram(int fd, const char *data, size_t length, const char *name)
-{
-    while (send(fd, data, length, 0) < 0)
-        if (errno != EINTR)
-            die(name, "", strerror(errno));
-}
-
-/* Throw away what has come since the last reply: it answers nothing that is still asked.
-   */
-static void discard_stale(int fd, const char *name)
-{
-    char byte;
-    struct pollfd waiting = {.fd = fd, .events = POLLIN};
-    for (int ready = 1; ready != 0;) {
-        ready = poll(&waiting, 1, 0);
-        if (ready > 0 && recv(fd, &byte, sizeof byte, 0) >= 0)
-            continue;
-        if (ready != 0 && errno != EINTR)
-            die(name, "", strerror(errno));
-    }
-}
-
-/* Wait 2 s for a datagram from the server and put it into reply[size]. Returns its
-   length, or -1 if none came. Dies on error, such as that nobody has that port (ICMP). */
-static ssize_t await_reply(int fd, char *reply, size_t size, const char *name)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    const struct timespec end = {.tv_sec = now.tv_sec + 2, .tv_nsec = now.tv_nsec};
-    for (;;) {
-        long wait = (long)(end.tv_sec - now.tv_sec) * 1000 +
-                    (end.tv_nsec - now.tv_nsec + 999999) / 1000000;
-        struct pollfd waiting = {.fd = fd, .events = POLLIN};
-        int ready = poll(&waiting, 1, wait > 0 ? (int)wait : 0);
-        if (ready == 0)
-            return -1;
-        ssize_t n = ready < 0 ? -1 : recv(fd, reply, size, 0);
-        if (n >= 0)
-            return n;
-        if (errno != EINTR)
-            die(name, "", strerror(errno));
-        clock_gettime(CLOCK_MONOTONIC, &now);
-    }
+    putc('\n', to);
+    say("");
 }

@@ -1,4 +1,4 @@
-// A WebSocket echo on /ws with gorilla/websocket, which keeps one reader for each connection.
+// ws ws PORT: a WebSocket echo on /ws with gorilla/websocket, which keeps one reader for each connection.
 package main
 
 import (
@@ -31,7 +31,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 
 func main() {
 	http.HandleFunc("/ws", echo)
-	l, err := net.Listen("tcp4", ":"+os.Args[1])
+	l, err := net.Listen("tcp4", "127.0.0.1:"+os.Args[2])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

@@ -1,0 +1,895 @@
+/* peer.c - the other end, scripted: what the tests need and shell and nc cannot do
+ *
+ *     cc -std=c11 -O2 -o peer peer.c
+ *     peer connect 127.0.0.1:1234 send 'hel' drain send 'lo\n' expect 'hello\n' shut eof
+ *
+ * The words of the command line are carried out one after another, on the newest
+ * connection. The first that fails says so on stderr and the exit status is 1. TEXT
+ * knows \n \r \t \v \f \0 \\ and \xNN. A WHERE with a slash in it is a Unix domain
+ * socket, any other HOST:PORT with a numeric host. tests/README.md tells what the words
+ * do, the table above main() which there are.
+ *
+ * Written for Linux: it looks into /proc and asks the kernel what only Linux tells.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { CONNS = 64, CLIENTS = 20000, ARGUMENTS = 5, SHOWN = 2000, CHUNK = 65536 };
+
+struct bytes {
+    char *data;
+    size_t len;
+};
+
+struct argument {
+    char *word;
+    long number;        /* if it is one */
+    struct bytes bytes; /* if it is a TEXT or a FILE: what that holds */
+};
+
+struct address {
+    struct sockaddr_storage sa;
+    socklen_t len;
+};
+
+static const char *word = ""; /* the one being carried out */
+static const char *word_arg = "";
+static char **rest;     /* of the command line, behind that word */
+static char late[1024]; /* what on_alarm() says */
+static struct argument arg[ARGUMENTS];
+static struct address askers[CONNS]; /* who sent datagrams */
+static int conns[CONNS], nconns, naskers;
+static int conn = -1, listener = -1; /* the current ones */
+static int backlog = 128;
+static int clients[CLIENTS]; /* of a crowd or a queue */
+static char line[4096], buffer[CHUNK + 1];
+
+/* --- Results ------------------------------------------------------------------------ */
+
+/* Bytes as one line for people: the first SHOWN, what is not ASCII text as \xNN. */
+static void show(FILE *out, const char *data, size_t len)
+{
+    size_t n = len < SHOWN ? len : SHOWN;
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)data[i];
+        if (c == '\n')
+            fputs("\\n", out);
+        else if (c < 32 || c > 126 || c == '\\')
+            fprintf(out, "\\x%02x", c);
+        else
+            putc(c, out);
+    }
+    if (n < len)
+        fprintf(out, "... (%zu bytes)", len);
+}
+
+static _Noreturn void fail(const char *format, ...)
+{
+    va_list args;
+    fflush(stdout);
+    fprintf(stderr, "peer: %s %s: ", word, word_arg);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    putc('\n', stderr);
+    exit(1);
+}
+
+/* What a system call gave, unless it failed. */
+static int must(long result, const char *call)
+{
+    if (result < 0)
+        fail("%s: %s", call, strerror(errno));
+    return (int)result;
+}
+
+static _Noreturn void fail_bytes(const char *expected, size_t expected_len,
+                                 const char *got, size_t got_len, const char *note)
+{
+    fflush(stdout);
+    fprintf(stderr, "peer: %s: expected \"", word);
+    show(stderr, expected, expected_len);
+    fputs("\" got \"", stderr);
+    show(stderr, got, got_len);
+    fprintf(stderr, "\"%s\n", note);
+    exit(1);
+}
+
+/* The deadline. Nothing here but what a signal handler may call. */
+static void on_alarm(int sig)
+{
+    (void)sig;
+    _exit(write(STDERR_FILENO, late, strlen(late)) < 0 ? 2 : 1);
+}
+
+static bool is_word(const char *name)
+{
+    return strcmp(word, name) == 0;
+}
+
+/* `n` bytes of 0. */
+static void *get_memory(size_t n)
+{
+    void *p = calloc(n + 1, 1);
+    if (p == NULL)
+        fail("out of memory");
+    return p;
+}
+
+/* --- Arguments ---------------------------------------------------------------------- */
+
+/* The bytes that TEXT stands for, in memory of its own; so is what read_file() gives. */
+static struct bytes unescape(const char *text)
+{
+    static const char letters[] = "nrtvf0\\", values[] = "\n\r\t\v\f\0\\";
+    struct bytes b = {get_memory(strlen(text)), 0};
+    for (const char *p = text; *p != '\0'; p++) {
+        char c = *p;
+        if (c == '\\' && *++p == 'x') {
+            unsigned value;
+            if (sscanf(p + 1, "%2x", &value) != 1)
+                fail("bad \\x");
+            c = (char)value;
+            p += 2;
+        } else if (c == '\\') {
+            const char *letter = *p != '\0' ? strchr(letters, *p) : NULL;
+            if (letter == NULL)
+                fail("bad escape");
+            c = values[letter - letters];
+        }
+        b.data[b.len++] = c;
+    }
+    return b;
+}
+
+static struct bytes read_file(const char *path)
+{
+    int fd = must(open(path, O_RDONLY | O_CLOEXEC), "open");
+    struct stat file;
+    must(fstat(fd, &file), "fstat");
+    struct bytes b = {get_memory((size_t)file.st_size), (size_t)file.st_size};
+    must(read(fd, b.data, b.len) == file.st_size ? 0 : -1, "read");
+    close(fd);
+    return b;
+}
+
+static long number(const char *text)
+{
+    char *end;
+    long n = strtol(text, &end, 10);
+    if (end == text || *end != '\0')
+        fail("not a number");
+    return n;
+}
+
+/* "127.0.0.1:80", "[::1]:80" or "/tmp/s" as a socket address. */
+static struct address parse_where(const char *where)
+{
+    struct address a = {.sa.ss_family = AF_UNIX, .len = sizeof(struct sockaddr_un)};
+    if (strchr(where, '/') != NULL) {
+        struct sockaddr_un *un = (struct sockaddr_un *)&a.sa;
+        if (strlen(where) > sizeof un->sun_path)
+            fail("path too long");
+        memcpy(un->sun_path, where, strlen(where));
+        return a;
+    }
+    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+    struct addrinfo *found;
+    char host[64], port[16];
+    if ((sscanf(where, "[%63[^]]]:%15s", host, port) != 2 &&
+         sscanf(where, "%63[^:]:%15s", host, port) != 2) ||
+        getaddrinfo(host, port, &hints, &found) != 0)
+        fail("not a numeric HOST:PORT");
+    memcpy(&a.sa, found->ai_addr, found->ai_addrlen);
+    a.len = found->ai_addrlen;
+    freeaddrinfo(found);
+    return a;
+}
+
+/* An IPv6 address has its port where an IPv4 address has it. */
+static unsigned port_of(struct address a)
+{
+    return a.sa.ss_family == AF_UNIX ? 0 : ntohs(((struct sockaddr_in *)&a.sa)->sin_port);
+}
+
+/* Which address: getsockname or getpeername. Length 0 where there is none. */
+static struct address address_of(int fd,
+                                 int (*which)(int, struct sockaddr *, socklen_t *))
+{
+    struct address a = {.len = sizeof a.sa};
+    if (which(fd, (struct sockaddr *)&a.sa, &a.len) < 0)
+        a.len = 0;
+    return a;
+}
+
+/* --- Connections -------------------------------------------------------------------- */
+
+/* Connects to WHERE; `type` as for socket(). */
+static int dial(const char *where, int type)
+{
+    struct address a = parse_where(where);
+    int fd = must(socket(a.sa.ss_family, type | SOCK_CLOEXEC, 0), "socket");
+    must(connect(fd, (struct sockaddr *)&a.sa, a.len), "connect");
+    return fd;
+}
+
+/* It is the current connection from here on. */
+static void add_connection(int fd)
+{
+    if (nconns == CONNS)
+        fail("too many connections");
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    conns[nconns++] = fd;
+    conn = fd;
+}
+
+/* Sends all of it, an empty datagram too. */
+static void send_all(const char *data, size_t len)
+{
+    do {
+        int n = must(send(conn, data, len, MSG_NOSIGNAL), "send");
+        data += n;
+        len -= (size_t)n;
+    } while (len > 0);
+}
+
+/* Reads what has come into `buffer`, at most so many bytes. 0 at the end. */
+static size_t receive(size_t most)
+{
+    most = most < CHUNK ? most : CHUNK;
+    return (size_t)must(recv(conn, buffer, most, 0), "recv");
+}
+
+/* Bytes of ours that the other program has not read yet, by its kernel's own book;
+ * 0 too where its end of the connection is no more. */
+static unsigned unread_in(const char *table, unsigned our_port, unsigned their_port)
+{
+    unsigned local, remote, queued, unread = 0;
+    FILE *f = fopen(table, "r");
+    if (f == NULL || fscanf(f, "%*[^\n]") < 0)
+        return 0;
+    while (fscanf(f, " %*d: %*[^:]:%x %*[^:]:%x %*x %*x:%x%*[^\n]", &local, &remote,
+                  &queued) == 3) {
+        if (local == their_port && remote == our_port)
+            unread += queued;
+    }
+    fclose(f);
+    return unread;
+}
+
+/* --- Words that open, choose and end connections ------------------------------------ */
+
+static void do_connect(void)
+{
+    add_connection(dial(arg[0].word, is_word("udp") ? SOCK_DGRAM : SOCK_STREAM));
+}
+
+static void do_backlog(void)
+{
+    backlog = (int)arg[0].number;
+}
+
+/* Prints the port: the script's first line of stdout. */
+static void do_listen(void)
+{
+    struct address a = parse_where(arg[0].word);
+    int type = (is_word("listen") ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC;
+    listener = must(socket(a.sa.ss_family, type, 0), "socket");
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
+    must(bind(listener, (struct sockaddr *)&a.sa, a.len), "bind");
+    if (is_word("listen"))
+        must(listen(listener, backlog), "listen");
+    printf("%u\n", port_of(address_of(listener, getsockname)));
+}
+
+static void do_accept(void)
+{
+    add_connection(must(accept4(listener, NULL, NULL, SOCK_CLOEXEC), "accept"));
+}
+
+static void do_use(void)
+{
+    if (arg[0].number < 0 || arg[0].number >= nconns)
+        fail("no such connection");
+    conn = conns[arg[0].number];
+}
+
+static void do_shut(void)
+{
+    shutdown(conn, SHUT_WR);
+}
+
+static void do_close(void)
+{
+    close(conn);
+}
+
+static void do_reset(void)
+{
+    const struct linger hard = {1, 0};
+    setsockopt(conn, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+    close(conn);
+}
+
+/* --- Words that send and read ------------------------------------------------------- */
+
+/* Waits until the other program has read all that was sent to it. */
+static void do_drain(void)
+{
+    const unsigned ours = port_of(address_of(conn, getsockname));
+    const unsigned theirs = port_of(address_of(conn, getpeername));
+    int unsent = 0;
+    while (ioctl(conn, SIOCOUTQ, &unsent) == 0 &&
+           (unsent > 0 || unread_in("/proc/net/tcp", ours, theirs) > 0 ||
+            unread_in("/proc/net/tcp6", ours, theirs) > 0))
+        usleep(1000);
+}
+
+static void do_send(void)
+{
+    send_all(arg[0].bytes.data, arg[0].bytes.len);
+}
+
+/* Each byte is read by the other end before the next. */
+static void do_send_each(void)
+{
+    for (size_t i = 0; i < arg[0].bytes.len; i++) {
+        send_all(arg[0].bytes.data + i, 1);
+        do_drain();
+    }
+}
+
+/* N bytes of TEXT; the rest when the other end has read them. */
+static void do_cut(void)
+{
+    const struct bytes *b = &arg[1].bytes;
+    size_t at = (size_t)arg[0].number < b->len ? (size_t)arg[0].number : b->len;
+    send_all(b->data, at);
+    do_drain();
+    send_all(b->data + at, b->len - at);
+}
+
+/* Exactly these bytes of a stream, and none behind them. */
+static void do_expect(void)
+{
+    const struct bytes *want = &arg[0].bytes;
+    for (size_t have = 0, n; have < want->len; have += n) {
+        n = receive(want->len - have);
+        if (n == 0 || memcmp(buffer, want->data + have, n) != 0)
+            fail_bytes(want->data + have, want->len - have, buffer, n,
+                       n == 0 ? " and the end" : "");
+    }
+}
+
+/* A line, without its "\n"; byte by byte, so that nothing behind it is taken. */
+static void take_line(void)
+{
+    size_t n = 0;
+    do {
+        if (n == sizeof line)
+            fail("line too long");
+        if (receive(1) == 0)
+            fail_bytes("a line", 6, line, n, " and the end");
+        line[n++] = buffer[0];
+    } while (line[n - 1] != '\n');
+    line[n - 1] = '\0';
+}
+
+static void do_line(void)
+{
+    take_line();
+    puts(line);
+}
+
+static void do_recv(void)
+{
+    fwrite(buffer, 1, receive(CHUNK), stdout);
+    putchar('\n');
+}
+
+static void do_nothing(void)
+{
+    struct pollfd p = {conn, POLLIN, 0};
+    if (poll(&p, 1, 0) != 0)
+        fail("something came");
+}
+
+/* The other end must close in good order and send nothing more. */
+static void do_eof(void)
+{
+    size_t n = receive(CHUNK);
+    if (n > 0)
+        fail_bytes("", 0, buffer, n, " instead of the end");
+}
+
+/* The other end must close; how, and what it says before, does not matter. */
+static void do_gone(void)
+{
+    while (recv(conn, buffer, CHUNK, 0) > 0)
+        ;
+}
+
+/* Echoes what comes until the end, at most N bytes at a time. */
+static void do_echo(void)
+{
+    for (size_t n; (n = receive((size_t)arg[0].number)) > 0;)
+        send_all(buffer, n);
+}
+
+/* Sends N bytes, by a process of its own, and reads their echo at the same time. */
+static void do_pump(void)
+{
+    struct bytes text = {get_memory((size_t)arg[0].number), (size_t)arg[0].number};
+    for (size_t i = 0; i < text.len; i++)
+        text.data[i] = (char)(i * 31 + (i >> 8));
+    if (must(fork(), "fork") == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        send_all(text.data, text.len);
+        _exit(0);
+    }
+    arg[0].bytes = text;
+    do_expect();
+}
+
+/* Sends one endless line; the other end must hang up before N bytes are through. */
+static void do_flood(void)
+{
+    memset(buffer, 'x', CHUNK);
+    for (long sent = 0; sent < arg[0].number; sent += CHUNK) {
+        if (send(conn, buffer, CHUNK, MSG_NOSIGNAL) < 0)
+            return;
+    }
+    fail("all of it was taken");
+}
+
+/* Sends TEXT until the other end takes no more, because it waits for us to read. */
+static void do_fill(void)
+{
+    const struct bytes *text = &arg[0].bytes;
+    struct pollfd p = {conn, POLLOUT, 0};
+    size_t len = 0;
+    for (; len + text->len <= CHUNK; len += text->len)
+        memcpy(buffer + len, text->data, text->len);
+    while (poll(&p, 1, 200) > 0 &&
+           send(conn, buffer, len, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
+        ;
+}
+
+/* A datagram comes to the listener; its sender is kept, for do_answer(). */
+static void do_asked(void)
+{
+    const struct bytes *want = &arg[0].bytes;
+    if (naskers == CONNS)
+        fail("too many datagrams");
+    struct address *asker = &askers[naskers++];
+    asker->len = sizeof asker->sa;
+    int n = must(
+        recvfrom(listener, buffer, CHUNK, 0, (struct sockaddr *)&asker->sa, &asker->len),
+        "recvfrom");
+    if ((size_t)n != want->len || memcmp(buffer, want->data, want->len) != 0)
+        fail_bytes(want->data, want->len, buffer, (size_t)n, "");
+}
+
+static void do_answer(void)
+{
+    const struct bytes *text = &arg[1].bytes;
+    if (arg[0].number < 0 || arg[0].number >= naskers)
+        fail("nobody asked");
+    const struct address *asker = &askers[arg[0].number];
+    must(sendto(listener, text->data, text->len, 0, (const struct sockaddr *)&asker->sa,
+                asker->len),
+         "sendto");
+}
+
+/* Asks a udpS N times: each answer a number from 1 to 1000; prints how many
+ * different ones came, the least and the greatest. */
+static void do_numbers(void)
+{
+    bool seen[1001] = {false};
+    int different = 0, least = 1001, greatest = 0;
+    for (long i = 0; i < arg[0].number; i++) {
+        char want[16];
+        send_all("x", 1);
+        size_t n = receive(CHUNK);
+        buffer[n] = '\0';
+        int value = atoi(buffer);
+        snprintf(want, sizeof want, "%d", value);
+        if (value < 1 || value > 1000 || strcmp(buffer, want) != 0)
+            fail_bytes("1 to 1000", 9, buffer, n, "");
+        different += !seen[value];
+        seen[value] = true;
+        least = value < least ? value : least;
+        greatest = value > greatest ? value : greatest;
+    }
+    printf("%d %d %d\n", different, least, greatest);
+}
+
+/* One UDP datagram with a sender of our choice: IP and UDP headers are made here. */
+static void do_spoof(void)
+{
+    struct address source = parse_where(arg[0].word), target = parse_where(arg[1].word);
+    const struct bytes *text = &arg[2].bytes;
+    struct {
+        struct iphdr ip;
+        uint16_t udp[4]; /* source, destination, length, no checksum */
+        char data[1024];
+    } packet = {.ip = {.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_UDP}};
+    if (text->len > sizeof packet.data)
+        fail("too long");
+    packet.ip.saddr = ((struct sockaddr_in *)&source.sa)->sin_addr.s_addr;
+    packet.ip.daddr = ((struct sockaddr_in *)&target.sa)->sin_addr.s_addr;
+    packet.udp[0] = htons((uint16_t)port_of(source));
+    packet.udp[1] = htons((uint16_t)port_of(target));
+    packet.udp[2] = htons((uint16_t)(sizeof packet.udp + text->len));
+    memcpy(packet.data, text->data, text->len);
+    size_t total = sizeof packet - sizeof packet.data + text->len;
+    int fd = must(socket(AF_INET, SOCK_RAW, IPPROTO_RAW), "raw socket");
+    must(sendto(fd, &packet, total, 0, (struct sockaddr *)&target.sa, target.len),
+         "sendto");
+}
+
+/* --- Words for many clients --------------------------------------------------------- */
+
+/* The end of the current connection in one of a crowd's ways. */
+static void end_as(const char *how)
+{
+    if (strcmp(how, "stop") == 0) {
+        send_all("STOP\n", 5);
+        do_eof();
+    } else if (strcmp(how, "shut") == 0) {
+        do_shut();
+        do_gone();
+    } else if (strcmp(how, "reset") == 0) {
+        do_reset();
+        return;
+    } else if (strcmp(how, "leave") != 0) {
+        fail("how to end?");
+    }
+    do_close();
+}
+
+/* N clients at WHERE, all there at once: how many. */
+static int dial_clients(void)
+{
+    struct rlimit files;
+    int count = (int)arg[0].number;
+    if (count > CLIENTS)
+        fail("too many clients");
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    for (int i = 0; i < count; i++)
+        clients[i] = dial(arg[1].word, SOCK_STREAM);
+    return count;
+}
+
+/* N clients at WHERE at once send two lines, twice. REPLY is the server's answer to
+ * each: "number" (Client number: N, its own, each once, from FIRST) or "echo". Then
+ * they end as HOW says. */
+static void do_crowd(void)
+{
+    static const char *const lines[] = {"one", "two"};
+    static long numbers[CLIENTS];
+    static bool taken[CLIENTS];
+    const bool numbered = strcmp(arg[2].word, "number") == 0;
+    const long first = arg[3].number;
+    const int count = dial_clients();
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < count; i++) {
+            conn = clients[i];
+            send_all("one\ntwo\n", 8);
+        }
+        for (int i = 0; i < 2 * count; i++) {
+            long *mine = &numbers[i / 2];
+            char own[64];
+            conn = clients[i / 2];
+            take_line();
+            if (*mine == 0 && sscanf(line, "Client number: %ld", mine) == 1) {
+                if (*mine < first || *mine >= first + count || taken[*mine - first])
+                    fail("client %d got \"%s\"", i / 2, line);
+                taken[*mine - first] = true;
+            }
+            snprintf(own, sizeof own, "Client number: %ld", *mine);
+            const char *want = numbered ? own : lines[i % 2];
+            if (strcmp(line, want) != 0)
+                fail_bytes(want, strlen(want), line, strlen(line), "");
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        conn = clients[i];
+        end_as(arg[4].word);
+    }
+}
+
+/* N clients at WHERE, one after another, that come, talk and go in nine ways, none of
+ * them STOP. Every third waits for the end, so that no backlog runs over. */
+static void do_churn(void)
+{
+    static const char *const texts[] = {"", "hello\n", "half a li"};
+    static const char *const ends[] = {"leave", "reset", "shut"};
+    for (long i = 0; i < arg[0].number; i++) {
+        const char *text = texts[i / 3 % 3];
+        conn = dial(arg[1].word, SOCK_STREAM);
+        send_all(text, strlen(text));
+        end_as(ends[i % 3]);
+    }
+}
+
+/* N clients at WHERE, more than the server can hold. They stay until FILE is there;
+ * then each that is answered leaves and so makes room, until all were. */
+static void do_queue(void)
+{
+    const int count = dial_clients();
+    for (int i = 0; i < count; i++) {
+        conn = clients[i];
+        send_all("hello\n", 6);
+    }
+    while (access(arg[2].word, F_OK) != 0)
+        usleep(5000);
+    for (int i = 0; i < count; i++) {
+        conn = clients[i];
+        take_line();
+        close(conn);
+    }
+}
+
+/* --- Words that ask the kernel, keep step, become another program ------------------- */
+
+static int get_option(int fd, int level, int name)
+{
+    int value = 0;
+    socklen_t len = sizeof value;
+    getsockopt(fd, level, name, &value, &len);
+    return value;
+}
+
+/* The options of the server's own end of our connection, by a copy of its descriptor. */
+static void do_options(void)
+{
+    const unsigned ours = port_of(address_of(conn, getsockname));
+    int process = must(syscall(SYS_pidfd_open, (pid_t)arg[0].number, 0), "pidfd_open");
+    for (int number = 0; number < 1024; number++) {
+        int fd = (int)syscall(SYS_pidfd_getfd, process, number, 0);
+        if (fd < 0 && errno == EBADF)
+            continue;
+        must(fd, "pidfd_getfd");
+        struct address theirs = address_of(fd, getpeername);
+        if (theirs.len > 0 && port_of(theirs) == ours)
+            printf("keepalive %d idle %d interval %d nodelay %d\n",
+                   get_option(fd, SOL_SOCKET, SO_KEEPALIVE),
+                   get_option(fd, IPPROTO_TCP, TCP_KEEPIDLE),
+                   get_option(fd, IPPROTO_TCP, TCP_KEEPINTVL),
+                   get_option(fd, IPPROTO_TCP, TCP_NODELAY));
+        close(fd);
+    }
+}
+
+static void do_segments(void)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+    must(getsockopt(conn, IPPROTO_TCP, TCP_INFO, &info, &len), "TCP_INFO");
+    if (info.tcpi_data_segs_in != (unsigned)arg[0].number)
+        fail("%u segments came", info.tcpi_data_segs_in);
+}
+
+static void do_who(void)
+{
+    struct address a = address_of(conn, getpeername);
+    char host[128], port[16];
+    getnameinfo((struct sockaddr *)&a.sa, a.len, host, sizeof host, port, sizeof port,
+                NI_NUMERICHOST | NI_NUMERICSERV);
+    printf("%s %s\n", host, port);
+}
+
+/* Prints a port that is free, and stays so: below those that the kernel gives out by
+ * itself (32768 and up on Linux), and of two peers that ask at once, another to each. */
+static void do_free_port(void)
+{
+    struct address a = parse_where("0.0.0.0:0");
+    int fd, failed, port = 10000 + getpid() * 31 % 22000;
+    do {
+        port += 17;
+        fd = must(socket(AF_INET, SOCK_STREAM, 0), "socket");
+        ((struct sockaddr_in *)&a.sa)->sin_port = htons((uint16_t)port);
+        failed = bind(fd, (struct sockaddr *)&a.sa, a.len);
+        close(fd);
+    } while (failed);
+    printf("%d\n", port);
+}
+
+static void do_show(void)
+{
+    show(stdout, arg[0].bytes.data, arg[0].bytes.len);
+    putchar('\n');
+}
+
+static void do_touch(void)
+{
+    close(must(open(arg[0].word, O_CREAT | O_WRONLY, 0600), "open"));
+}
+
+static void do_await(void)
+{
+    while (access(arg[0].word, F_OK) != 0)
+        usleep(5000);
+}
+
+/* How long the whole run may take, times TEST_SLOW. */
+static void do_deadline(void)
+{
+    const char *slow = getenv("TEST_SLOW");
+    int factor = slow != NULL && atoi(slow) > 0 ? atoi(slow) : 1;
+    alarm((unsigned)(arg[0].number * factor));
+}
+
+static void do_limit(void)
+{
+    const struct rlimit r = {(rlim_t)arg[0].number, (rlim_t)arg[0].number};
+    must(setrlimit(is_word("files") ? RLIMIT_NOFILE : RLIMIT_NPROC, &r), "setrlimit");
+}
+
+static void do_user(void)
+{
+    must(setgid((gid_t)arg[0].number), "setgid");
+    must(setuid((uid_t)arg[0].number), "setuid");
+}
+
+/* stdout becomes a pipe that nobody reads. */
+static void do_break_stdout(void)
+{
+    int ends[2];
+    must(pipe2(ends, O_CLOEXEC), "pipe");
+    dup2(ends[1], STDOUT_FILENO);
+    close(ends[0]);
+}
+
+/* A machine without IPv6: socket(AF_INET6, ...) gives EAFNOSUPPORT from here on. */
+static void do_lose_ipv6(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET6, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAFNOSUPPORT),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {sizeof code / sizeof code[0], code};
+    must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs");
+    must(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), "seccomp");
+}
+
+/* A script's background jobs ignore SIGINT by POSIX; a program under test must not
+ * inherit that. The deadline ends with us, so a limit of its own takes its place. */
+static void do_run(void)
+{
+    signal(SIGINT, SIG_DFL);
+    signal(SIGQUIT, SIG_DFL);
+    signal(SIGPIPE, SIG_DFL);
+    alarm(0);
+    execvp(arg[0].word, rest);
+    fprintf(stderr, "peer: %s: %s\n", arg[0].word, strerror(errno));
+    exit(127);
+}
+
+/* The arguments, a letter for each: w a word, n a number, t a TEXT, f a FILE to read. */
+static const struct {
+    const char *name, *arguments;
+    void (*carry_out)(void);
+} words[] = {
+    {"connect", "w", do_connect},
+    {"udp", "w", do_connect},
+    {"listen", "w", do_listen},
+    {"listen-udp", "w", do_listen},
+    {"backlog", "n", do_backlog},
+    {"accept", "", do_accept},
+    {"use", "n", do_use},
+    {"shut", "", do_shut},
+    {"close", "", do_close},
+    {"reset", "", do_reset},
+    {"send", "t", do_send},
+    {"send-file", "f", do_send},
+    {"send-each", "t", do_send_each},
+    {"cut", "nt", do_cut},
+    {"drain", "", do_drain},
+    {"expect", "t", do_expect},
+    {"expect-file", "f", do_expect},
+    {"line", "", do_line},
+    {"recv", "", do_recv},
+    {"nothing", "", do_nothing},
+    {"eof", "", do_eof},
+    {"gone", "", do_gone},
+    {"echo", "n", do_echo},
+    {"pump", "n", do_pump},
+    {"flood", "n", do_flood},
+    {"fill", "t", do_fill},
+    {"asked", "t", do_asked},
+    {"asked-file", "f", do_asked},
+    {"answer", "nt", do_answer},
+    {"answer-file", "nf", do_answer},
+    {"numbers", "n", do_numbers},
+    {"spoof", "wwt", do_spoof},
+    {"crowd", "nwwnw", do_crowd},
+    {"churn", "nw", do_churn},
+    {"queue", "nww", do_queue},
+    {"options", "n", do_options},
+    {"segments", "n", do_segments},
+    {"who", "", do_who},
+    {"free-port", "", do_free_port},
+    {"show", "f", do_show},
+    {"touch", "w", do_touch},
+    {"await", "w", do_await},
+    {"deadline", "n", do_deadline},
+    {"files", "n", do_limit},
+    {"processes", "n", do_limit},
+    {"user", "n", do_user},
+    {"break-stdout", "", do_break_stdout},
+    {"lose-ipv6", "", do_lose_ipv6},
+    {"run", "w", do_run},
+};
+
+/* Carries out the word at argv[i]; gives the place of the next one. */
+static int carry_out(int argc, char **argv, int i)
+{
+    size_t k = 0;
+    word = argv[i++];
+    word_arg = i < argc ? argv[i] : "";
+    rest = &argv[i];
+    snprintf(late, sizeof late, "peer: %s %s: nothing came of it before the deadline\n",
+             word, word_arg);
+    while (strcmp(words[k].name, word) != 0) {
+        if (++k == sizeof words / sizeof words[0])
+            fail("no such word");
+    }
+    for (int j = 0; words[k].arguments[j] != '\0'; j++, i++) {
+        if (i == argc)
+            fail("an argument is missing");
+        free(arg[j].bytes.data);
+        arg[j] = (struct argument){.word = argv[i]};
+        if (words[k].arguments[j] == 'n')
+            arg[j].number = number(argv[i]);
+        else if (words[k].arguments[j] == 't')
+            arg[j].bytes = unescape(argv[i]);
+        else if (words[k].arguments[j] == 'f')
+            arg[j].bytes = read_file(argv[i]);
+    }
+    words[k].carry_out();
+    fflush(stdout);
+    return i;
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGALRM, on_alarm);
+    arg[0].number = 20;
+    do_deadline();
+    for (int i = 1; i < argc;)
+        i = carry_out(argc, argv, i);
+    return 0;
+}

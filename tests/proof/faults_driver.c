@@ -1,0 +1,1004 @@
+/*
+ * faults_driver.c - fails each call of a program in turn, and sees what comes of it
+ *
+ *   faults_driver DIRECTORY NAME
+ *
+ * DIRECTORY holds the program, built with faults.c inside. It plays its scenes (a session
+ * with a peer that this driver plays) first with nothing failing, which also tells which
+ * calls it makes; then with the first call of a kind failing with each error that POSIX has
+ * for it, then the second, until the scene has no further one.
+ *
+ * Prints a line for each fault that was not survived, for each kind of call the number of
+ * those that were, and `N passed, N failed`.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include "faults.h"
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { TEXT_SIZE = 32768, DEADLINE_MS = 10000, MOST_NTH = 100 };
+enum { ENOUGH = 8 /* failures of one call in a scene: the rest would say no more */ };
+
+/* ---- The errors of each call: POSIX.1-2008, and what Linux adds to it ----
+
+   EINTR is there for read(), write() and wsClient's poll(): the programs have no handler
+   that returns to another call. */
+
+struct error_name {
+    int value;
+    const char *name;
+};
+
+// clang-format off
+#define E(name) {name, #name}
+// clang-format on
+#define ERRORS(call, ...)                                                                \
+    static const struct error_name errors_of_##call[] = {__VA_ARGS__, {0, NULL}};
+
+ERRORS(accept, E(EAGAIN), E(EBADF), E(ECONNABORTED), E(EHOSTUNREACH), E(EINVAL),
+       E(EMFILE), E(ENETDOWN), E(ENETUNREACH), E(ENFILE), E(ENOBUFS), E(ENOMEM),
+       E(ENOTSOCK), E(EOPNOTSUPP), E(EPERM), E(EPROTO), E(ETIMEDOUT))
+ERRORS(bind, E(EACCES), E(EADDRINUSE), E(EADDRNOTAVAIL), E(EAFNOSUPPORT), E(EBADF),
+       E(EINVAL), E(EIO), E(ELOOP), E(ENAMETOOLONG), E(ENOBUFS), E(ENOENT), E(ENOTDIR),
+       E(ENOTSOCK), E(EOPNOTSUPP), E(EROFS))
+ERRORS(close, E(EINTR), E(EIO))
+ERRORS(connect, E(EACCES), E(EADDRINUSE), E(EADDRNOTAVAIL), E(EAFNOSUPPORT), E(EBADF),
+       E(ECONNREFUSED), E(ECONNRESET), E(EHOSTUNREACH), E(EINVAL), E(EIO), E(ELOOP),
+       E(ENETDOWN), E(ENETUNREACH), E(ENOBUFS), E(ENOENT), E(ENOTSOCK), E(EOPNOTSUPP),
+       E(EPERM), E(EPROTOTYPE), E(ETIMEDOUT))
+ERRORS(fcntl, E(EACCES), E(EBADF), E(EINVAL), E(EMFILE))
+ERRORS(fflush, E(EAGAIN), E(EBADF), E(EFBIG), E(EIO), E(ENOMEM), E(ENOSPC), E(ENXIO),
+       E(EPIPE))
+ERRORS(fopen, E(EACCES), E(EINVAL), E(EMFILE), E(ENFILE), E(ENOENT), E(ENOMEM))
+ERRORS(fread, E(EAGAIN), E(EBADF), E(EIO), E(ENOMEM))
+ERRORS(getaddrinfo, E(EAI_AGAIN), E(EAI_BADFLAGS), E(EAI_FAIL), E(EAI_FAMILY),
+       E(EAI_MEMORY), E(EAI_NONAME), E(EAI_SERVICE), E(EAI_SOCKTYPE), E(EAI_SYSTEM))
+ERRORS(getnameinfo, E(EAI_AGAIN), E(EAI_BADFLAGS), E(EAI_FAIL), E(EAI_FAMILY),
+       E(EAI_MEMORY), E(EAI_NONAME), E(EAI_OVERFLOW), E(EAI_SYSTEM))
+ERRORS(getsockname, E(EBADF), E(EINVAL), E(ENOBUFS), E(ENOTSOCK), E(EOPNOTSUPP))
+ERRORS(getpeername, E(EBADF), E(EINVAL), E(ENOBUFS), E(ENOTCONN), E(ENOTSOCK))
+ERRORS(listen, E(EACCES), E(EADDRINUSE), E(EBADF), E(EDESTADDRREQ), E(EINVAL), E(ENOBUFS),
+       E(ENOTSOCK), E(EOPNOTSUPP))
+ERRORS(lstat, E(EACCES), E(EIO), E(ELOOP), E(ENAMETOOLONG), E(ENOENT), E(ENOMEM),
+       E(ENOTDIR), E(EOVERFLOW))
+ERRORS(malloc, E(ENOMEM))
+ERRORS(open, E(EACCES), E(EIO), E(ELOOP), E(EMFILE), E(ENAMETOOLONG), E(ENFILE),
+       E(ENODEV), E(ENOENT), E(ENOMEM), E(ENXIO), E(EPERM))
+ERRORS(pipe, E(EMFILE), E(ENFILE))
+ERRORS(poll, E(EAGAIN), E(EINTR), E(EINVAL), E(ENOMEM))
+ERRORS(pthread_attr_setstacksize, E(EINVAL))
+ERRORS(pthread_create, E(EAGAIN), E(EPERM))
+ERRORS(read, E(EAGAIN), E(EBADF), E(EBADMSG), E(ECONNRESET), E(EINTR), E(EINVAL), E(EIO),
+       E(EISDIR), E(ENOBUFS), E(ENOMEM), E(ENOTCONN), E(ENXIO), E(ETIMEDOUT))
+ERRORS(realloc, E(ENOMEM))
+ERRORS(recv, E(EBADF), E(ECONNREFUSED), E(ECONNRESET), E(EHOSTUNREACH), E(EINVAL), E(EIO),
+       E(ENETDOWN), E(ENOBUFS), E(ENOMEM), E(ENOTCONN), E(ENOTSOCK), E(EOPNOTSUPP),
+       E(ETIMEDOUT))
+#define errors_of_recvfrom errors_of_recv
+ERRORS(send, E(EACCES), E(EBADF), E(ECONNREFUSED), E(ECONNRESET), E(EDESTADDRREQ),
+       E(EHOSTUNREACH), E(EIO), E(EMSGSIZE), E(ENETDOWN), E(ENETUNREACH), E(ENOBUFS),
+       E(ENOMEM), E(ENOTCONN), E(ENOTSOCK), E(EOPNOTSUPP), E(EPERM), E(EPIPE))
+#define errors_of_sendto errors_of_send
+ERRORS(setsockopt, E(EBADF), E(EDOM), E(EINVAL), E(EISCONN), E(ENOBUFS), E(ENOMEM),
+       E(ENOPROTOOPT), E(ENOTSOCK))
+ERRORS(shutdown, E(EBADF), E(EINVAL), E(ENOBUFS), E(ENOTCONN), E(ENOTSOCK))
+ERRORS(socket, E(EACCES), E(EAFNOSUPPORT), E(EMFILE), E(ENFILE), E(ENOBUFS), E(ENOMEM),
+       E(EPROTONOSUPPORT), E(EPROTOTYPE))
+ERRORS(unlink, E(EACCES), E(EBUSY), E(EIO), E(ELOOP), E(ENAMETOOLONG), E(ENOENT),
+       E(ENOTDIR), E(EPERM), E(EROFS))
+ERRORS(write, E(EAGAIN), E(EBADF), E(ECONNRESET), E(EFBIG), E(EINTR), E(EINVAL), E(EIO),
+       E(ENETDOWN), E(ENETUNREACH), E(ENOBUFS), E(ENOSPC), E(ENXIO), E(EPIPE))
+
+#define FAULT_ERRORS(call) errors_of_##call,
+static const struct error_name *const errors_of[] = {FAULT_CALLS(FAULT_ERRORS)};
+static const char *const call_name[] = {FAULT_CALLS(FAULT_NAME)};
+
+/* ---- The scenes ----
+
+   What a program is sent, what has to come of it, and what it prints of it. In what has to
+   come and in what is printed # stands for a number, * for any text. */
+
+struct bytes {
+    const char *data;
+    size_t length;
+};
+
+// clang-format off
+#define B(text) {text, sizeof(text) - 1}
+// clang-format on
+
+struct exchange {
+    struct bytes to, from; /* the program */
+    const char *shown;     /* NULL ends a conversation of less than TALK exchanges */
+};
+enum { TALK = 5 };
+
+#define X100                                                                             \
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"                                 \
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define X500 X100 X100 X100 X100 X100
+#define X2000 X500 X500 X500 X500
+#define NO_MASK "\0\0\0\0"
+
+static const struct exchange tcp_client[TALK] = {
+    {B("one\n"), B("one\n"), ">> ->: one\n"},
+    {B("two\n"), B("two\n"), ">> ->: two\n"},
+    {{NULL, 0}, B("STOP\n"), ">> ->: TCP client exiting...\n"},
+};
+static const struct exchange udp_client[TALK] = {
+    {B("one\n"), B("one\n"), "The UDP server is 127.0.0.1:*\n>> Reply: one\n"},
+    {B("two\n"), B("two\n"), ">> Reply: two\n"},
+    {{NULL, 0}, B("STOP\n"), ">> Exiting UDP client!\n"},
+};
+static const struct exchange unix_client[TALK] = {
+    {B("one\n"), B("one\n"), ">> Read: one\n"},
+    {B("STOP\n"), B("STOP\n"), ">> Read: STOP\nExiting UNIX domain socket client!\n"},
+};
+static const struct exchange web_client[TALK] = {
+    {B("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+       "Sec-WebSocket-Accept: ICX+Yqv66kxgM0FcWaLWlFLwTAI=\r\n\r\n"),
+     B("GET /ws HTTP/1.1\r\n*\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n*\r\n\r\n"),
+     "Connecting to: 127.0.0.1:* at /ws\n"},
+    {B("\x81\3one\x81\x7e\x07\xd0" X2000 "\x88\2\3\xe8"),
+     B("\x81\x83" NO_MASK "one\x81\xfe\x07\xd0" NO_MASK X2000 "\x88\x82" NO_MASK
+       "\3\xe8"),
+     "Received: one\nReceived: " X2000 "\n"},
+};
+static const struct exchange time_server[TALK] = {
+    {B("one\n"), B("#-#-#T#:#:#Z\n"), "-> one\n"},
+    {B("two\n"), B("#-#-#T#:#:#Z\n"), "-> two\n"},
+};
+static const struct exchange tcp_echo[TALK] = {
+    {B("one\n"), B("one\n"), "> one\n"},
+    {B("two\n"), B("two\n"), "> two\n"},
+};
+static const struct exchange number_server[TALK] = {
+    {B("one"), B("#"), "-> one\ndata: #\n"},
+    {B(""), B("#"), "-> \ndata: #\n"},
+};
+static const struct exchange counting_server[TALK] = {
+    {B("one\n"), B("Client number: #\n"), "one\n"},
+    {B("two\nSTOP\n"), B("Client number: #\n"), "two\n"},
+};
+static const struct exchange unix_echo[TALK] = {
+    {B("one\n"), B("one\n"), "Server got: one\n"},
+    {B("two\n"), B("two\n"), "Server got: two\n"},
+};
+static const struct exchange page[TALK] = {
+    {B("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+     B("HTTP/1.1 200 *\r\n\r\n*</script>\n"), ""},
+};
+static const struct exchange web_echo[TALK] = {
+    {B("GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+       "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+       "Sec-WebSocket-Version: 13\r\n\r\n"),
+     B("HTTP/1.1 101 *\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n*"),
+     "Connection from: *\n"},
+    {B("\x01\x81" NO_MASK "o\x89\x84" NO_MASK "ping\x80\x82" NO_MASK "ne"),
+     B("\x8a\4ping\x81\3one"), "Received: one\n"},
+    {B("\x81\xfe\x07\xd0" NO_MASK X2000), B("\x81\x7e\x07\xd0" X2000), "Received*\n"},
+    {B("\x88\x82" NO_MASK "\3\xe8"), B("\x88\2\3\xe8"), ""},
+};
+
+struct scene { // NOLINT(clang-analyzer-optin.performance.Padding)
+    const char *program;
+    const char *arguments; /* PORT and PATH stand for the peer's or its own */
+    const struct exchange *talk;
+    const char *typed;    /* into a client */
+    const char *farewell; /* of a server that STOP ends; SIGTERM ends the others */
+    const char *calls;    /* to fail; all of them without it */
+    int family, type;     /* IPv4 and a stream without it */
+    bool threads;         /* a server that serves clients side by side */
+    bool forgiving;       /* a client with a second address to try */
+    bool stale;           /* a server that finds a socket nobody serves at PATH */
+};
+
+static const struct scene scenes[] = {
+    {"tcpC", "127.0.0.1:PORT", tcp_client, .typed = "one\ntwo\nSTOP\n"},
+    {"tcpC", "localhost:PORT", tcp_client, .typed = "one\ntwo\nSTOP\n",
+     .calls = " socket connect close ", .forgiving = true},
+    {"otherTCPclient", "127.0.0.1:PORT 127.0.0.1:0", tcp_client,
+     .typed = "one\ntwo\nSTOP\n"},
+    {"udpC", "127.0.0.1:PORT", udp_client, .typed = "one\ntwo\nSTOP\n",
+     .type = SOCK_DGRAM},
+    {"unixSocket", "PATH", unix_client, .typed = "one\nSTOP\n", .family = AF_UNIX},
+    {"wsClient", "127.0.0.1:PORT /ws", web_client, .typed = "one\n" X2000 "\n"},
+    {"tcpS", "0", time_server, .farewell = "Exiting TCP server!\n"},
+    {"otherTCPserver", ":0", tcp_echo, .farewell = "Exiting TCP server!\n"},
+    {"udpS", "0", number_server, .farewell = "-> STOP\nExiting UDP server!\n",
+     .type = SOCK_DGRAM},
+    {"concTCP", "0", counting_server, .threads = true},
+    {"unixSocket", "-l PATH", unix_echo, .family = AF_UNIX, .threads = true},
+    {"unixSocket", "-l PATH", unix_echo, .family = AF_UNIX, .threads = true,
+     .calls = " lstat socket fcntl connect close unlink bind listen ", .stale = true},
+    {"wsServer", ":0", page, .threads = false},
+    {"wsServer", ":0", web_echo, .threads = true},
+};
+
+static const char *directory;
+static char work_directory[] = "/tmp/faults.XXXXXX";
+
+/* ---- A session's state ---- */
+
+struct text {
+    size_t length;
+    char data[TEXT_SIZE];
+};
+
+struct session {
+    const struct scene *scene;
+    enum fault_call call; /* CALLS: none is to fail */
+    int nth, error;
+
+    pid_t pid;
+    int in, out, err, tell; /* the program's stdin, stdout, stderr and TELL_FD */
+    bool hit;               /* the fault that is tried has come */
+    bool slept;             /* the program has called sleep() */
+    bool ended;             /* tell is at its end, so the program is */
+    int status;
+    int made[CALLS];                 /* with "trace": how often each call was made */
+    int descriptors;                 /* of a client, when it has connected */
+    struct sockaddr_storage address; /* of the server, this driver's or the program's */
+    socklen_t address_size;
+    char path[100];
+    struct text stdout_text, stderr_text, expected;
+    int lost;      /* conversations that were not whole */
+    char why[400]; /* what is wrong, or "" */
+    long until;    /* the deadline, in ms */
+};
+
+static bool is_server(const struct session *s)
+{
+    return s->scene->typed == NULL;
+}
+
+static long now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static _Noreturn void give_up(const char *what)
+{
+    fprintf(stderr, "faults_driver: %s: %s\n", what, strerror(errno));
+    exit(2);
+}
+
+/* Note what is wrong with the session; the first fault found stands. */
+__attribute__((format(printf, 2, 3))) static void wrong(struct session *s,
+                                                        const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    if (s->why[0] == '\0')
+        vsnprintf(s->why, sizeof s->why, format, arguments);
+    va_end(arguments);
+}
+
+static void append(struct text *t, const char *data, size_t length)
+{
+    if (length > sizeof t->data - 1 - t->length)
+        length = sizeof t->data - 1 - t->length;
+    memcpy(t->data + t->length, data, length);
+    t->length += length;
+    t->data[t->length] = '\0';
+}
+
+/* Take what can be read without waiting. Returns false at the end of the stream. */
+static bool take(int fd, struct text *t)
+{
+    char data[16384];
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    while (poll(&ready, 1, 0) > 0) {
+        ssize_t n = read(fd, data, sizeof data);
+        if (n <= 0)
+            return false;
+        append(t, data, (size_t)n);
+    }
+    return true;
+}
+
+/* Hear what the program told about its calls. */
+static void listen_to_tell(struct session *s)
+{
+    struct text told = {0};
+    if (!s->ended)
+        s->ended = !take(s->tell, &told);
+    for (size_t i = 0; i < told.length; i++) {
+        unsigned char byte = (unsigned char)told.data[i];
+        s->hit = s->hit || byte == FAULT_HIT;
+        s->slept = s->slept || byte == FAULT_SLEPT;
+        if (byte < CALLS)
+            s->made[byte]++;
+    }
+}
+
+/* Wait until there is something to read from fd. Returns false if nothing will come: the
+   program has ended, or has failed to send the answer, or the time is over. */
+static bool await(struct session *s, int fd)
+{
+    while (s->call != CALL_sendto || !s->hit || s->lost > 0) {
+        struct pollfd list[] = {{.fd = fd, .events = POLLIN},
+                                {.fd = s->ended ? -1 : s->tell, .events = POLLIN}};
+        long left = s->ended ? 0 : s->until - now_ms();
+        int n = poll(list, 2, left > 0 ? (int)left : 0);
+        if (n == 0 && !s->ended)
+            wrong(s, "it hangs");
+        if (n == 0)
+            return false;
+        if (list[1].revents != 0)
+            listen_to_tell(s);
+        if (list[0].revents != 0)
+            return true;
+    }
+    return false;
+}
+
+enum match { DIFFERS, SO_FAR, ALL };
+
+/* Whether the text matches the pattern, all of it or its beginning. */
+static enum match match(struct bytes pattern, const char *text, size_t length)
+{
+    for (; pattern.length > 0; pattern.data++, pattern.length--) {
+        struct bytes rest = {pattern.data + 1, pattern.length - 1};
+        if (*pattern.data == '*') {
+            for (size_t i = 0; i <= length; i++)
+                if (match(rest, text + i, length - i) == ALL)
+                    return ALL;
+            return SO_FAR;
+        }
+        if (length == 0)
+            return SO_FAR;
+        bool number = *pattern.data == '#';
+        if (number ? !isdigit((unsigned char)*text) : *pattern.data != *text)
+            return DIFFERS;
+        do {
+            text++;
+            length--;
+        } while (number && length > 0 && isdigit((unsigned char)*text));
+    }
+    return length == 0 ? ALL : DIFFERS;
+}
+
+static enum match match_stdout(const struct session *s)
+{
+    return match((struct bytes){s->expected.data, s->expected.length},
+                 s->stdout_text.data, s->stdout_text.length);
+}
+
+/* ---- The engine: a program is started, spoken to, ended ---- */
+
+static void replace(char *text, size_t size, const char *word, const char *with)
+{
+    char rest[200], *at = strstr(text, word);
+    if (at == NULL)
+        return;
+    snprintf(rest, sizeof rest, "%s", at + strlen(word));
+    snprintf(at, size - (size_t)(at - text), "%s%s", with, rest);
+}
+
+static void pipe_apart(int fds[2])
+{
+    if (pipe(fds) < 0)
+        give_up("pipe");
+    fcntl(fds[0], F_SETFD, FD_CLOEXEC);
+    fcntl(fds[1], F_SETFD, FD_CLOEXEC);
+}
+
+/* The command line as it is, its words apart. */
+static void fill_in(const struct session *s, char *arguments, size_t size)
+{
+    char port[12];
+    struct sockaddr_in inet;
+    memcpy(&inet, &s->address, sizeof inet);
+    snprintf(port, sizeof port, "%d", ntohs(inet.sin_port));
+    snprintf(arguments, size, "%s", s->scene->arguments);
+    replace(arguments, size, "PORT", port);
+    replace(arguments, size, "PATH", s->path);
+}
+
+static void start(struct session *s, const char *fault)
+{
+    char arguments[300], file[300];
+    fill_in(s, arguments, sizeof arguments);
+    char *argv[10] = {file};
+    int argc = 1;
+    for (char *word = strtok(arguments, " "); word != NULL; word = strtok(NULL, " "))
+        argv[argc++] = word;
+    snprintf(file, sizeof file, "%s/%s", directory, s->scene->program);
+
+    int in[2], out[2], err[2], tell[2];
+    pipe_apart(in);
+    pipe_apart(out);
+    pipe_apart(err);
+    pipe_apart(tell);
+    s->pid = fork();
+    if (s->pid < 0)
+        give_up("fork");
+    if (s->pid == 0) {
+        dup2(in[0], 0);
+        dup2(out[1], 1);
+        dup2(err[1], 2);
+        dup2(tell[1], TELL_FD);
+        setenv("FAULT", fault, 1);
+        signal(SIGPIPE, SIG_DFL);
+        execv(file, argv);
+        _exit(127);
+    }
+    close(in[0]);
+    close(out[1]);
+    close(err[1]);
+    close(tell[1]);
+    s->in = in[1];
+    s->out = out[0];
+    s->err = err[0];
+    s->tell = tell[0];
+}
+
+/* Wait for the program's end, or make one to it, and take all that it has said. */
+static void finish(struct session *s)
+{
+    while (!s->ended && s->why[0] == '\0')
+        await(s, -1);
+    if (!s->ended)
+        kill(s->pid, SIGKILL);
+    waitpid(s->pid, &s->status, 0);
+    take(s->out, &s->stdout_text);
+    take(s->err, &s->stderr_text);
+    close(s->in);
+    close(s->out);
+    close(s->err);
+    close(s->tell);
+}
+
+/* Wait for what is wanted, and nothing more. The Ping of a wsServer or wsClient that thinks
+   it has waited long is passed over. */
+static bool hear(struct session *s, int fd, struct bytes want)
+{
+    struct text come = {0};
+    enum match m = want.length == 0 ? ALL : SO_FAR;
+    for (bool more = true; m == SO_FAR && more;) {
+        if (!await(s, fd))
+            return false;
+        more = take(fd, &come);
+        size_t ping = come.length > 1 && (come.data[1] & 0x80) ? 6 : 2;
+        if (come.length >= ping && (unsigned char)come.data[0] == 0x89) {
+            come.length -= ping;
+            memmove(come.data, come.data + ping, come.length);
+        }
+        m = match(want, come.data, come.length);
+    }
+    return m == ALL;
+}
+
+/* Have the exchanges from `first` to before `end` with the program. Returns false, and counts
+   it, if one did not come about as it should. A server has printed what it is to print when
+   this returns, so that its clients' lines have an order. */
+static bool converse(struct session *s, int fd, int first, int end)
+{
+    bool server = is_server(s);
+    const struct exchange *x = s->scene->talk + first;
+    for (; first < end && x->shown != NULL; x++, first++) {
+        bool heard = server || hear(s, fd, x->from);
+        if (heard && x->to.data != NULL)
+            send(fd, x->to.data, x->to.length, MSG_NOSIGNAL);
+        if (!heard || (server && !hear(s, fd, x->from))) {
+            s->lost++;
+            return false;
+        }
+        if (!server)
+            continue;
+        append(&s->expected, x->shown, strlen(x->shown));
+        while (s->call != CALL_fflush && s->lost == 0 && match_stdout(s) == SO_FAR)
+            if (!await(s, s->out) || !take(s->out, &s->stdout_text))
+                break;
+    }
+    return true;
+}
+
+/* Wait for the end of the connection, of which the peer sees the end first. Returns whether
+   nothing came before it. */
+static bool hang_up(struct session *s, int fd)
+{
+    struct text rest = {0};
+    if (s->scene->type == SOCK_DGRAM)
+        return true;
+    shutdown(fd, SHUT_WR);
+    while (await(s, fd) && take(fd, &rest))
+        continue;
+    return rest.length == 0;
+}
+
+/* How many entries /proc/PID/WHAT has: descriptors or threads. */
+static int count_in_proc(const struct session *s, const char *what)
+{
+    char name[60];
+    snprintf(name, sizeof name, "/proc/%ld/%s", (long)s->pid, what);
+    DIR *list = opendir(name);
+    int count = 0;
+    while (list != NULL && readdir(list) != NULL)
+        count++;
+    if (list != NULL)
+        closedir(list);
+    return count;
+}
+
+/* ---- Playing the server to a client ---- */
+
+static void set_unix_address(struct session *s)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    snprintf(un.sun_path, sizeof un.sun_path, "%s", s->path);
+    memcpy(&s->address, &un, sizeof un);
+    s->address_size = sizeof un;
+}
+
+static void set_inet_address(struct session *s, int port)
+{
+    struct sockaddr_in inet = {.sin_family = AF_INET, .sin_port = htons((in_port_t)port)};
+    inet.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    memcpy(&s->address, &inet, sizeof inet);
+    s->address_size = sizeof inet;
+}
+
+static int open_socket(const struct session *s)
+{
+    int type = s->scene->type != 0 ? s->scene->type : SOCK_STREAM;
+    int fd = socket(s->address.ss_family, type | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        give_up("socket");
+    return fd;
+}
+
+/* Bind a socket at s->address, which becomes the real one. */
+static int open_peer(struct session *s)
+{
+    int fd = open_socket(s);
+    if (bind(fd, (struct sockaddr *)&s->address, s->address_size) < 0)
+        give_up("bind");
+    getsockname(fd, (struct sockaddr *)&s->address, &s->address_size);
+    return fd;
+}
+
+/* The client's connection, or the socket of its datagrams. */
+static int accept_client(struct session *s, int peer)
+{
+    if (s->scene->type != SOCK_DGRAM)
+        return accept(peer, NULL, NULL);
+    struct sockaddr_storage client;
+    socklen_t size = sizeof client;
+    char byte;
+    recvfrom(peer, &byte, 1, MSG_PEEK, (struct sockaddr *)&client, &size);
+    connect(peer, (struct sockaddr *)&client, size);
+    return dup(peer);
+}
+
+static void play_client(struct session *s, const char *fault)
+{
+    const char *typed = s->scene->typed;
+    int peer = open_peer(s);
+    if (s->scene->type != SOCK_DGRAM && listen(peer, 8) < 0)
+        give_up("listen");
+    start(s, fault);
+    if (write(s->in, typed, strlen(typed)) < 0 && errno != EPIPE)
+        give_up("write");
+    close(s->in);
+    s->in = -1;
+    for (const struct exchange *x = s->scene->talk; x->shown != NULL; x++)
+        append(&s->expected, x->shown, strlen(x->shown));
+    if (await(s, peer)) {
+        int fd = accept_client(s, peer);
+        s->descriptors = count_in_proc(s, "fd");
+        converse(s, fd, 0, TALK);
+        hang_up(s, fd);
+        close(fd);
+    }
+    close(peer);
+    finish(s);
+}
+
+/* ---- Playing the clients of a server ---- */
+
+/* A connection, or -1 when the server has ended. */
+static int call_server(const struct session *s)
+{
+    int fd = open_socket(s);
+    if (connect(fd, (const struct sockaddr *)&s->address, s->address_size) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* One client's whole session, but for what it has had already. */
+static void visit(struct session *s, int fd, int had)
+{
+    if (fd < 0 || (converse(s, fd, had, TALK) && !hang_up(s, fd)))
+        s->lost++;
+    if (fd >= 0)
+        close(fd);
+    listen_to_tell(s);
+}
+
+/* All clients have left: nothing may remain of them. */
+static void check_nothing_left(struct session *s, int descriptors, int threads)
+{
+    int more, more_threads;
+    do {
+        more = count_in_proc(s, "fd") - descriptors;
+        more_threads = count_in_proc(s, "task") - threads;
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+        listen_to_tell(s);
+    } while ((more > 0 || more_threads > 0) && !s->ended && now_ms() < s->until);
+    if (!s->ended && (more > 0 || more_threads > 0))
+        wrong(s, "%d descriptors and %d threads left behind", more, more_threads);
+}
+
+/* Read the server's first line, and its address out of it. Returns whether it serves. */
+static bool read_address(struct session *s)
+{
+    const char *end, *colon;
+    while ((end = strchr(s->stderr_text.data, '\n')) == NULL)
+        if (!await(s, s->err) || !take(s->err, &s->stderr_text))
+            return false;
+    for (colon = end; *colon != ':';)
+        colon--;
+    if (s->scene->family != AF_UNIX)
+        set_inet_address(s, atoi(colon + 1));
+    return strstr(s->stderr_text.data, ": listening on ") != NULL && colon[1] != '?';
+}
+
+/* Send SIGTERM, once the server waits for clients: the leak check that the handler makes
+   would wait for ever where the signal came in the middle of malloc(). */
+static void terminate(const struct session *s)
+{
+    char name[60], line[300] = "";
+    snprintf(name, sizeof name, "/proc/%ld/stat", (long)s->pid);
+    while (strstr(line, ") S ") == NULL && now_ms() < s->until) {
+        FILE *file = fopen(name, "r");
+        if (file == NULL || fgets(line, sizeof line, file) == NULL)
+            line[0] = '\0';
+        if (file != NULL)
+            fclose(file);
+    }
+    kill(s->pid, SIGTERM);
+}
+
+/* Have the server end by STOP; once more where the first STOP may be lost. */
+static void stop(struct session *s)
+{
+    struct text rest = {0};
+    append(&s->expected, s->scene->farewell, strlen(s->scene->farewell));
+    for (int tries = 0, fd; tries < 2 && (fd = call_server(s)) >= 0; tries++) {
+        send(fd, "STOP\n", 5, MSG_NOSIGNAL);
+        while (await(s, s->scene->type == SOCK_DGRAM ? -1 : fd) && take(fd, &rest))
+            continue;
+        close(fd);
+    }
+}
+
+static void play_server(struct session *s, const char *fault)
+{
+    if (s->scene->stale)
+        close(open_peer(s));
+    start(s, fault);
+    if (read_address(s)) {
+        int descriptors = count_in_proc(s, "fd"), threads = count_in_proc(s, "task");
+        int bystander = s->scene->threads ? call_server(s) : -1;
+        int had = bystander >= 0 && converse(s, bystander, 0, 1);
+        visit(s, call_server(s), 0);
+        visit(s, call_server(s), 0);
+        if (had)
+            visit(s, bystander, 1);
+        else if (bystander >= 0)
+            close(bystander);
+        if (s->lost > 0)
+            visit(s, call_server(s), 0);
+        check_nothing_left(s, descriptors, threads);
+        if (s->scene->farewell != NULL)
+            stop(s);
+        else
+            terminate(s);
+    } else if (strstr(s->stderr_text.data, ": listening on ") != NULL) {
+        terminate(s);
+    }
+    finish(s);
+    struct stat file;
+    if (s->stdout_text.length > 0 && s->call != CALL_unlink && lstat(s->path, &file) == 0)
+        wrong(s, "the socket's file is still there");
+}
+
+/* ---- What is right ---- */
+
+static bool is_one_of(const char *word, const char *words)
+{
+    char spaced[100];
+    snprintf(spaced, sizeof spaced, " %s ", word);
+    return strstr(words, spaced) != NULL;
+}
+
+static bool fails(const struct session *s, const char *calls)
+{
+    return s->call != CALLS && is_one_of(call_name[s->call], calls);
+}
+
+static bool is_web_client(const struct scene *scene)
+{
+    return strcmp(scene->program, "wsClient") == 0;
+}
+
+/* Find `: REASON` in the line, REASON being one that is right. */
+static const char *find_reason(const struct session *s, const char *line)
+{
+    int e = s->error;
+    bool lookup = s->call == CALL_getaddrinfo && e != EAI_SYSTEM;
+    bool closed = e == ECONNRESET || e == EPIPE || is_web_client(s->scene);
+    const char *reasons[] = {
+        lookup ? gai_strerror(e) : strerror(s->call == CALL_getaddrinfo ? ENFILE : e),
+        fails(s, " read write ") && closed ? "connection closed" : NULL,
+        s->call == CALL_realloc ? "1011 out of memory" : NULL,
+        s->scene->stale ? strerror(EADDRINUSE) : NULL, /* not known to be free */
+        s->call == CALL_fread ? "cannot be read" : NULL,
+        s->call == CALL_read ? "400 Bad Request: The request is not complete." : NULL,
+    };
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++) {
+        char text[100];
+        snprintf(text, sizeof text, ": %s", reasons[i] == NULL ? "\n" : reasons[i]);
+        const char *at = strstr(line, text);
+        if (at != NULL)
+            return at;
+    }
+    return NULL;
+}
+
+/* There is one line, `NAME: WHAT: REASON`. */
+static void check_line(struct session *s, const char *line, bool started)
+{
+    char begin[60], what[300], words[300];
+    int length = snprintf(begin, sizeof begin, "%s: ", s->scene->program);
+    const char *end = strchr(line, '\n'), *reason = find_reason(s, line);
+    if (end == NULL || end[1] != '\0')
+        wrong(s, "not one line on stderr");
+    else if (strncmp(line, begin, (size_t)length) != 0)
+        wrong(s, "the line on stderr does not begin with \"%s\"", begin);
+    else if (reason == NULL)
+        wrong(s, "stderr does not say the reason");
+    if (started || s->why[0] != '\0')
+        return;
+    snprintf(what, sizeof what, "%.*s", (int)(reason - line) - length, line + length);
+    words[0] = ' ';
+    fill_in(s, words + 1, sizeof words - 2);
+    strcat(words, " ");
+    const char *right = words;
+    if (s->call == CALL_fflush)
+        right = " stdout ";
+    if (fails(s, " read write ") && strcmp(s->scene->program, "udpC") != 0)
+        right = " server stdin ";
+    if (fails(s, " read write ") && strcmp(s->scene->program, "udpC") == 0)
+        right = " stdin ";
+    if (fails(s, " fopen fread pipe "))
+        right = " /dev/urandom ";
+    if (s->call != CALL_realloc && !is_one_of(what, right))
+        wrong(s, "stderr names \"%s\", not one of:%s", what, right);
+}
+
+static bool ended_with(const struct session *s, int status)
+{
+    return WIFEXITED(s->status) && WEXITSTATUS(s->status) == status;
+}
+
+/* Nothing came of it: the session is whole. */
+static void check_whole(struct session *s)
+{
+    if (!ended_with(s, 0))
+        wrong(s, "it did not end with 0");
+    if (match_stdout(s) != ALL)
+        wrong(s, "stdout is not what it should be");
+}
+
+/* It ended with 1 and one line that says why, and what it printed before is right. */
+static void check_died(struct session *s)
+{
+    if (!ended_with(s, 1))
+        wrong(s, "it did not end with 1");
+    check_line(s, s->stderr_text.data, false);
+    if (match_stdout(s) == DIFFERS)
+        wrong(s, "stdout was not right up to there");
+}
+
+/* The calls whose failure is passed over by design, whatever it is. */
+static bool passed_over(const struct session *s)
+{
+    return !s->hit || (s->error == EINTR && fails(s, " read write poll ")) ||
+           (s->call == CALL_open && s->nth == 1) ||
+           fails(s,
+                 " close fcntl getnameinfo getpeername getsockname setsockopt shutdown "
+                 "pthread_attr_setstacksize ");
+}
+
+/* A client may go on after a failed connect() to one of two addresses, a poll(), a read()
+   that only looked whether there was anything, or a read() with a time limit. A wsClient
+   that has said goodbye, in its fourth write(), leaves with 0 in any case. */
+static void judge_client(struct session *s, int descriptors)
+{
+    bool may_go_on = fails(s, " read poll ") || s->scene->forgiving;
+    if (ended_with(s, 0) && s->hit && s->descriptors > descriptors)
+        wrong(s, "%d descriptors left behind", s->descriptors - descriptors);
+    if (fails(s, " poll ") && strstr(s->stderr_text.data, "udpC: no reply in 2 s\n")) {
+        if (!ended_with(s, 0) || s->scene->type != SOCK_DGRAM)
+            wrong(s, "it did not end with 0");
+    } else if (is_web_client(s->scene) && ended_with(s, 0) && fails(s, " read write ") &&
+               s->nth >= 4) {
+        if (s->stderr_text.length > 0 || match_stdout(s) == DIFFERS)
+            wrong(s, "stderr is not empty, or stdout was not right up to there");
+    } else if (passed_over(s) || (ended_with(s, 0) && may_go_on)) {
+        if (s->stderr_text.length > 0)
+            wrong(s, "stderr is not empty");
+        check_whole(s);
+    } else {
+        check_died(s);
+    }
+}
+
+static void judge_server(struct session *s)
+{
+    bool served = strstr(s->stderr_text.data, ": listening on ") != NULL;
+    bool known = strstr(s->stderr_text.data, ": listening on ?") == NULL;
+    const char *more = strchr(s->stderr_text.data, '\n');
+    more = more == NULL ? "" : more + 1;
+    if (!served) {
+        if (passed_over(s))
+            wrong(s, "it does not serve");
+        check_died(s);
+        return;
+    }
+    bool silent = passed_over(s) || s->call == CALL_fflush;
+    bool waits = s->hit && s->error != ECONNABORTED &&
+                 fails(s, " accept recvfrom malloc pthread_create ");
+    if (silent && *more != '\0')
+        wrong(s, "stderr has more than one line");
+    if (!silent && *more != '\0')
+        check_line(s, more, true);
+    if (waits && (*more == '\0' || !s->slept))
+        wrong(s, "it did not say so and wait a second");
+    if (s->lost >
+        (s->hit && s->error != EINTR && fails(s, " read write sendto realloc ")))
+        wrong(s, "%d clients were lost", s->lost);
+    if (!known && !fails(s, " getnameinfo getsockname "))
+        wrong(s, "it does not know its address");
+    if (!ended_with(s, 0))
+        wrong(s, "it did not end with 0");
+    if (known && s->lost == 0 && s->call != CALL_fflush)
+        check_whole(s);
+}
+
+/* ---- One session after another ---- */
+
+/* What is known of a scene from the session in which nothing fails. */
+struct known {
+    int made[CALLS], descriptors;
+};
+
+static int passed, failed;
+
+/* Play the scene once with the nth `call` failing by `error`; CALLS: nothing fails, and
+   *known is set. Returns whether the scene has such a call at all. */
+static bool play(const struct scene *scene, enum fault_call call, int nth,
+                 const struct error_name *error, struct known *known)
+{
+    static struct session s;
+    memset(&s, 0, sizeof s);
+    s.scene = scene;
+    s.call = call;
+    s.nth = nth;
+    s.error = error->value;
+    s.until = now_ms() + DEADLINE_MS;
+    snprintf(s.path, sizeof s.path, "%s/socket", work_directory);
+    unlink(s.path);
+    if (scene->family == AF_UNIX)
+        set_unix_address(&s);
+    else
+        set_inet_address(&s, 0);
+
+    char fault[100] = "trace";
+    if (call != CALLS)
+        snprintf(fault, sizeof fault, "%s %d %d", call_name[call], nth, s.error);
+    if (is_server(&s)) {
+        play_server(&s, fault);
+        judge_server(&s);
+    } else {
+        play_client(&s, fault);
+        judge_client(&s, known->descriptors);
+    }
+    unlink(s.path);
+    if (call == CALLS) {
+        memcpy(known->made, s.made, sizeof s.made);
+        known->descriptors = s.descriptors;
+    }
+    bool good = s.why[0] == '\0';
+    passed += good && (s.hit || call == CALLS);
+    failed += !good;
+    if (good)
+        return s.hit;
+    printf("FAIL %s %s", scene->program, scene->arguments);
+    if (call != CALLS)
+        printf(": %s no. %d fails with %s", call_name[call], nth, error->name);
+    printf(": %s (lost %d, %s %d)\n    stderr: %.200s\n    stdout: %.200s\n", s.why,
+           s.lost, WIFSIGNALED(s.status) ? "signal" : "exit",
+           WIFSIGNALED(s.status) ? WTERMSIG(s.status) : WEXITSTATUS(s.status),
+           s.stderr_text.data, s.stdout_text.data);
+    return s.hit;
+}
+
+/* Fail the nth call of a kind, each of them if it is 0, with each error. Returns whether
+   the scene has such a call. */
+static bool fail_call(const struct scene *scene, enum fault_call call, int nth,
+                      struct known *known)
+{
+    bool hit = true;
+    for (const struct error_name *e = errors_of[call]; hit && e->name != NULL; e++)
+        if (call != CALL_poll || e->value != EINTR || is_web_client(scene))
+            hit = play(scene, call, nth, e, known);
+    return hit;
+}
+
+/* Play the scene with nothing failing, then with each of its calls. */
+static void play_all(const struct scene *scene)
+{
+    const struct error_name none = {0, ""};
+    struct known known = {0};
+    play(scene, CALLS, 0, &none, &known);
+    for (enum fault_call call = 0; call < CALLS; call++) {
+        if (known.made[call] == 0 ||
+            (scene->calls != NULL && !is_one_of(call_name[call], scene->calls)))
+            continue;
+        int passed_before = passed, failed_before = failed, nth = 1;
+        while (nth < MOST_NTH && failed - failed_before < ENOUGH &&
+               fail_call(scene, call, nth, &known))
+            nth++;
+        if (is_one_of(call_name[call], " connect getaddrinfo socket "))
+            fail_call(scene, call, 0, &known);
+        if (passed > passed_before)
+            printf("survived %s %s %d\n", scene->program, call_name[call],
+                   passed - passed_before);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 3) {
+        fprintf(stderr, "usage: faults_driver DIRECTORY NAME\n");
+        return 2;
+    }
+    directory = argv[1];
+    signal(SIGPIPE, SIG_IGN);
+    setenv("LC_ALL", "C", 1);
+    setenv("TZ", "UTC0", 1);
+    if (mkdtemp(work_directory) == NULL)
+        give_up("mkdtemp");
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    for (size_t i = 0; i < sizeof scenes / sizeof *scenes; i++)
+        if (strcmp(scenes[i].program, argv[2]) == 0)
+            play_all(&scenes[i]);
+    rmdir(work_directory);
+    printf("%d passed, %d failed\n", passed, failed);
+    return failed > 0 || passed == 0;
+}

@@ -1,0 +1,287 @@
+/* fuzz.h - what the fuzz targets share, and the unit test of the WebSocket programs
+ *
+ * A target defines PROGRAM, includes this, which includes that program, and has real()
+ * and plain(). real() runs the program on a stream and notes what comes of it, plain()
+ * notes what a plain second implementation, written from the RFC, comes to. They must
+ * note the same, whether the stream comes whole, cut in two, or in small pieces.
+ *
+ * In an input the bytes 0xff, 0xfe and N stand for N times 300 letters x, so that a short
+ * input can be a long stream.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include <errno.h>
+#include <limits.h>
+#include <regex.h>
+#include <setjmp.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+enum { STREAM = 1000000 }; /* the descriptor that the stream comes from */
+
+struct notes {
+    unsigned char *data;
+    size_t used, size;
+};
+
+static struct notes got, want; /* what real() and plain() note; write() is noted in got */
+
+static struct {
+    unsigned char *data; /* allocated, so that the sanitizer sees a byte read too far */
+    size_t size;
+    size_t at, before; /* so much has been read, and so much before the last read */
+    size_t cut, piece; /* it comes cut in two, or in pieces of a size that is not 0 */
+    size_t turn;       /* so many pieces have come */
+} stream;
+
+static size_t most_cuts = 20; /* so many cuts, spread over the stream, are tried */
+static size_t longest = 9000; /* no stream is longer */
+static FILE *screen;          /* what goes to stdout and stderr */
+static char *said;            /* the same, after fflush() */
+static size_t said_size;
+static jmp_buf before_call;
+static bool may_exit;
+
+/* End with a finding, unless it is good. */
+static inline void must(bool good, const char *what)
+{
+    if (!good) {
+        fprintf(stderr, "This does not hold: %s\n", what);
+        abort();
+    }
+}
+
+static inline void note(struct notes *notes, const void *data, size_t n)
+{
+    if (notes->size - notes->used < n + 1) {
+        notes->size = notes->size * 2 + n + 1;
+        notes->data = realloc(notes->data, notes->size);
+        must(notes->data != NULL, "there is memory for notes");
+    }
+    memcpy(notes->data + notes->used, data, n);
+    notes->used += n;
+    notes->data[notes->used] = '\0'; /* so that text may be taken as a string */
+}
+
+static inline void note_text(struct notes *notes, const char *text)
+{
+    note(notes, text, strlen(text));
+}
+
+/* A copy with nothing behind it. */
+static inline unsigned char *copy_of(const unsigned char *data, size_t n)
+{
+    unsigned char *copy = malloc(n > 0 ? n : 1);
+    must(copy != NULL, "there is memory for a copy");
+    memcpy(copy, data, n);
+    return copy;
+}
+
+/* How many bytes a read or write gets. The pieces behind the first are larger, so that
+   a long stream does not take all the time. */
+static inline size_t next_piece(size_t size)
+{
+    must(size > 0, "a read or write asks for something");
+    size_t n = stream.at < stream.cut ? stream.cut - stream.at : size;
+    if (stream.piece > 0)
+        n = ++stream.turn <= 50 * most_cuts ? stream.piece : 100;
+    return n < size ? n : size;
+}
+
+/* In place of read(). */
+static inline ssize_t read_stream(int fd, void *buffer, size_t size)
+{
+    must(fd == STREAM, "only the peer is read from");
+    size_t n = next_piece(size), left = stream.size - stream.at;
+    n = n < left ? n : left;
+    memcpy(buffer, stream.data + stream.at, n);
+    stream.before = stream.at;
+    stream.at += n;
+    return (ssize_t)n;
+}
+
+/* In place of write(). */
+static inline ssize_t note_write(int fd, const void *data, size_t size)
+{
+    must(fd == STREAM, "only the peer is written to");
+    size_t n = next_piece(size);
+    note(&got, data, n);
+    return (ssize_t)n;
+}
+
+/* In place of exit(): return to survives(). */
+static inline _Noreturn void leave_call(int status)
+{
+    must(may_exit && status == 1, "it may exit, and with 1");
+    longjmp(before_call, 1);
+}
+
+/* Whether the call returns. If it exits, `said` is why. */
+static inline bool survives(void (*call)(void))
+{
+    may_exit = setjmp(before_call) == 0;
+    if (may_exit)
+        call();
+    fflush(screen);
+    bool returned = may_exit;
+    may_exit = false;
+    return returned;
+}
+
+int program_main(int argc, char **argv);
+#define main program_main
+#define read read_stream
+#define write note_write
+#define exit leave_call
+#define putchar(c) putc(c, screen)
+#define printf(...) fprintf(screen, __VA_ARGS__)
+#undef stdout
+#undef stderr
+#define stdout screen
+#define stderr screen
+#include PROGRAM /* NOLINT(bugprone-suspicious-include) */
+#undef main
+#undef printf
+#undef stdout
+#undef stderr
+
+static void real(void);
+static void plain(void);
+
+/* Whether the text is of the pattern, an extended regular expression (POSIX, chapter 9)
+   that stands in the source, without regard to case if it begins with (^. */
+static inline bool like(const char *text, const char *pattern)
+{
+    static struct {
+        const char *pattern;
+        regex_t compiled;
+    } known[40];
+    size_t i = 0;
+    while (known[i].pattern != NULL && known[i].pattern != pattern)
+        must(++i < sizeof known / sizeof *known, "there is room for patterns");
+    if (known[i].pattern == NULL) {
+        int flags = REG_EXTENDED | REG_NOSUB | (pattern[0] == '(' ? REG_ICASE : 0);
+        must(regcomp(&known[i].compiled, pattern, flags) == 0, "a pattern is right");
+        known[i].pattern = pattern;
+    }
+    return regexec(&known[i].compiled, text, 0, NULL, 0) == 0;
+}
+
+/* Check the text by the definition of UTF-8 (RFC 3629, section 3), a byte at a time.
+   Returns how many bytes are good: n, or where the first stands after which nothing could
+   make it right. *open tells whether the end is inside a character. */
+static inline size_t plain_utf8(const unsigned char *p, size_t n, bool *open)
+{
+    static const uint32_t least[] = {0, 0x80, 0x800, 0x10000}; /* with `more` bytes */
+    unsigned missing = 0, more = 0;
+    uint32_t point = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (((p[i] & 0xc0) == 0x80) != (missing > 0) || p[i] >= 0xf8)
+            return i;
+        if (missing > 0) {
+            missing--;
+            point = point << 6 | (p[i] & 0x3f);
+        } else {
+            missing = more = p[i] < 0x80 ? 0 : p[i] < 0xe0 ? 1 : p[i] < 0xf0 ? 2 : 3;
+            point = p[i] & (0x3f >> missing);
+        }
+        /* The lowest and the highest character that this can still become. */
+        uint32_t low = point << 6 * missing, high = low | ((1U << 6 * missing) - 1);
+        if (high < least[more] || low > 0x10ffff || (low >= 0xd800 && high <= 0xdfff))
+            return i;
+    }
+    *open = missing > 0;
+    return n;
+}
+
+/* Run the stream. Returns whether real() notes what plain() has noted. */
+static inline bool run_stream(void)
+{
+    stream.at = stream.before = stream.turn = got.used = 0;
+    screen = open_memstream(&said, &said_size);
+    must(screen != NULL, "there is memory for what is printed");
+    note(&got, "", 0);
+    real();
+    fclose(screen);
+    free(said);
+    return got.used == want.used && memcmp(got.data, want.data, got.used) == 0;
+}
+
+/* Run the stream in every way. Returns NULL, or the way in which it comes to something
+   else than plain() does. */
+static inline const char *differs(void)
+{
+    static char way[40];
+    want.used = 0;
+    note(&want, "", 0);
+    plain();
+    stream.piece = 0;
+    for (stream.cut = 0; stream.cut <= stream.size;
+         stream.cut += 1 + stream.size / most_cuts) {
+        snprintf(way, sizeof way, "cut at byte %zu", stream.cut);
+        if (!run_stream())
+            return way;
+        if (stream.at == 0 && stream.size > 0)
+            return NULL; /* what real() does not read has no pieces */
+    }
+    for (stream.piece = 1; stream.piece <= 7; stream.piece += 6) {
+        snprintf(way, sizeof way, "in pieces of %zu", stream.piece);
+        if (!run_stream())
+            return way;
+    }
+    return NULL;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct notes whole;
+    static char letters[300 * 255];
+    memset(letters, 'x', sizeof letters);
+    whole.used = 0;
+    note(&whole, "", 0);
+    for (size_t i = 0; i < size && whole.used < longest; i++) {
+        if (i + 2 < size && data[i] == 0xff && data[i + 1] == 0xfe) {
+            size_t n = 300 * (size_t)data[i + 2], room = longest - whole.used;
+            note(&whole, letters, n < room ? n : room);
+            i += 2;
+        } else {
+            note(&whole, data + i, 1);
+        }
+    }
+    stream.data = copy_of(whole.data, whole.used);
+    stream.size = whole.used;
+    const char *way = differs();
+    if (way != NULL) {
+        fprintf(stderr, "expected %zu bytes: %.300s\ngot %zu bytes: %.300s\n", want.used,
+                (char *)want.data, got.used, (char *)got.data);
+        must(false, way);
+    }
+    free(stream.data);
+    return 0;
+}
+
+/* Without libFuzzer: run each file that is named, once. */
+#ifdef REPLAY
+int main(int argc, char **argv)
+{
+    most_cuts = 1000;
+    longest = 90000;
+    for (int i = 1; i < argc; i++) {
+        static unsigned char data[1 << 16];
+        FILE *file = fopen(argv[i], "rb");
+        must(file != NULL, argv[i]);
+        fprintf(stderr, "%s\n", argv[i]);
+        LLVMFuzzerTestOneInput(data, fread(data, 1, sizeof data, file));
+        fclose(file);
+    }
+    printf("%d inputs\n", argc - 1);
+    return 0;
+}
+#endif

@@ -1,0 +1,133 @@
+#!/usr/bin/python3
+"""browser.py ADDRESS SCREENSHOT - a real browser at the page of wsServer
+
+Drives headless Chromium by its DevTools protocol, which is JSON over a WebSocket. Each
+check goes on where the one before it has left the page.
+"""
+import base64
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.request
+
+from checks import SLOW, Wrong, becomes, check, checks, run, same
+from raw import connect, request
+
+COMMAND = ['chromium', '--headless=new', '--no-sandbox', '--disable-gpu', '--no-first-run',
+           '--disable-dev-shm-usage', '--window-size=500,900', '--no-proxy-server',
+           '--disable-background-networking', '--remote-debugging-port=0']
+ENTER = {'key': 'Enter', 'text': '\r', 'windowsVirtualKeyCode': 13}
+MARKUP = '<img src=x onerror="document.title=1"><b>bold</b>'
+
+
+class Browser:
+    def __init__(self, profile):
+        """Takes hold of the browser's one tab. The profile says where it listens."""
+        told = os.path.join(profile, 'DevToolsActivePort')
+        becomes(True, lambda: os.path.exists(told) and os.path.getsize(told) > 0, told,
+                60 * SLOW)
+        with open(told) as f:
+            address = '127.0.0.1:' + f.readline().strip()
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open('http://%s/json/list' % address) as tabs:
+            tab, = (tab for tab in json.load(tabs) if tab['type'] == 'page')
+        self.ws = connect(address)
+        line = '=GET /devtools/page/%s HTTP/1.1' % tab['id']
+        self.ws.sock.sendall(request(address, line))
+        self.ws.head()
+        self.events = []
+
+    def call(self, method, **params):
+        self.ws.send(json.dumps({'id': 1, 'method': method, 'params': params}))
+        while 'id' not in (answer := json.loads(self.ws.frame(60 * SLOW)[1])):
+            self.events.append(answer)
+        return answer['result']
+
+    def script(self, script):
+        answer = self.call('Runtime.evaluate', expression=script, returnByValue=True)
+        return answer['result'].get('value')
+
+    def click(self, name):
+        self.script('document.getElementById("%s").click()' % name)
+
+    def type(self, text):
+        self.script('document.getElementById("text").focus()')
+        self.call('Input.insertText', text=text)
+
+    def state(self):
+        return self.script('document.getElementById("state").textContent')
+
+    def log(self, count=2):
+        """The newest lines of the log, without their times, the oldest first."""
+        lines = self.script('document.getElementById("log").innerText').split('\n')[:count]
+        times = [re.match(r'\S*\d\d?:\d\d:\d\d\S*(\s[AP]M)? ', line) for line in lines]
+        if not all(times):
+            raise Wrong('a line of the log without its time: %r' % lines)
+        return [line[time.end():] for line, time in zip(lines, times)][::-1]
+
+
+@check('the page opens and its WebSocket too')
+def _(b, address, _):
+    b.call('Log.enable')
+    b.call('Runtime.enable')
+    b.call('Page.navigate', url='http://%s/' % address)
+    becomes('open', b.state)
+    same(('wsServer', ['open']), (b.script('document.title'), b.log(1)))
+
+
+@check('a typed message and its echo are in the log; Korean, by Enter; HTML, as text')
+def _(b, *_):
+    b.type('hello from a browser')
+    b.click('send')
+    becomes(['→ hello from a browser', '← hello from a browser'], b.log)
+    same('', b.script('document.getElementById("text").value'), 'the field')
+    b.type('안녕하세요')
+    b.call('Input.dispatchKeyEvent', type='keyDown', **ENTER)
+    becomes(['→ 안녕하세요', '← 안녕하세요'], b.log)
+    b.type(MARKUP)
+    b.click('send')
+    becomes(['→ ' + MARKUP, '← ' + MARKUP], b.log)
+    same(0, b.script('document.querySelectorAll("#log b, #log img").length'))
+    same('wsServer', b.script('document.title'))
+
+
+@check('Close: the state and the log show 1000; Connect opens it again')
+def _(b, *_):
+    b.click('close')
+    becomes(True, lambda: bool(re.match(r'closed\W+1000', b.state())), 'closed')
+    same(True, bool(re.match(r'closed\W+1000', b.log(1)[0])), b.log(1)[0])
+    same(True, b.script('document.getElementById("send").disabled'), 'Send is disabled')
+    b.click('open')
+    becomes('open', b.state)
+    same(['open'], b.log(1))
+
+
+@check('nothing is wider than the window, nothing wrong on the console; the screenshot')
+def _(b, _, screenshot):
+    same(True, b.script('document.documentElement.scrollWidth <= innerWidth'))
+    with open(screenshot, 'wb') as f:
+        f.write(base64.b64decode(b.call('Page.captureScreenshot')['data']))
+    same([], [event for event in b.events if event['method'] in (
+        'Log.entryAdded', 'Runtime.exceptionThrown', 'Runtime.consoleAPICalled')])
+
+
+def main():
+    profile = tempfile.mkdtemp()
+    with subprocess.Popen([*COMMAND, '--user-data-dir=' + profile, 'about:blank'],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as chromium:
+        try:
+            b = Browser(profile)
+            return run('wsServer: browser', checks, b, *sys.argv[1:], at_once=1)
+        finally:
+            chromium.terminate()
+            chromium.wait()
+            shutil.rmtree(profile, ignore_errors=True)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

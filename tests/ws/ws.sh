@@ -1,0 +1,57 @@
+# ws.sh - what wsServer.sh and wsClient.sh need besides lib.sh
+# shellcheck shell=sh disable=SC2034,SC2153,SC2154
+
+# Debian's own, which has python3-websockets; another one may come first in PATH.
+PYTHON=/usr/bin/python3
+WS=$ROOT/tests/ws
+REPORTS=
+export NO_FILES TOO_LONG PYTHONDONTWRITEBYTECODE=1 PYTHONUTF8=1
+
+need_websockets() { # WHAT
+    need "$PYTHON" "$1" || return 1
+    "$PYTHON" -c 'import websockets' 2>/dev/null && return 0
+    need python3-websockets "$1"
+}
+
+# Starts a command that prints lines as these scripts do; end_reports counts them.
+start_report() { # COMMAND...
+    COUNTER=$((COUNTER + 1))
+    "$@" >"$T/$COUNTER.report" 2>&1 </dev/null 3>&- &
+    STARTED="$STARTED $!"
+    REPORTS="$REPORTS $!:$T/$COUNTER.report"
+}
+
+end_reports() {
+    for _report in $REPORTS; do
+        wait_for 120 over "${_report%%:*}"
+        await_end "${_report%%:*}"
+        _report=${_report#*:}
+        cat "$_report"
+        PASSED=$((PASSED + $(grep -c '^ok ' "$_report")))
+        FAILED=$((FAILED + $(grep -c '^FAIL ' "$_report")))
+        SKIPPED=$((SKIPPED + $(grep -c '^skip ' "$_report")))
+        if ! grep -q '^ok ' "$_report" ||
+            { [ "$STATUS" != 0 ] && ! grep -q '^FAIL ' "$_report"; }; then
+            fail 'these checks ran to their end' "exit status $STATUS"
+        fi
+    done
+}
+
+# Builds unit.c around the program, as the program itself was built, and runs it.
+unit_tests() { # server|client
+    # shellcheck disable=SC2086
+    "$PYTHON" "$WS/cases.py" streams "$1" >"$T/streams" &&
+        ${CC:-cc} -std=c11 -O2 ${CFLAGS:-} -w -pthread "-D$(echo "$1" | tr '[:lower:]' '[:upper:]')" \
+            -o "$T/unit" "$WS/unit.c" ${LDFLAGS:-} &&
+        $RUN_WITH "$T/unit" <"$T/streams"
+}
+
+# All that needs only Python. It goes on behind what the script does meanwhile.
+start_checks() { # server|client PROGRAM
+    need "$PYTHON" 'the protocol, time and signals' || return
+    for _part in "$1.py" "cases.py $1"; do
+        # shellcheck disable=SC2086
+        start_report "$PYTHON" "$WS/"$_part $RUN_WITH "$2"
+    done
+    start_report unit_tests "$1"
+}
