@@ -4,7 +4,8 @@
 . "$(dirname "$0")/lib.sh"
 
 CC=${CC:-cc}
-STRICT='-std=c11 -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wmissing-prototypes -Wvla'
+STRICT='-std=c11 -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wvla'
+STRICT="$STRICT -Wmissing-prototypes"
 
 # What stands at the left edge of a file, in its order; what comes in a row, once.
 order() { # FILE

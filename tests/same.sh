@@ -8,7 +8,7 @@
 . "$(dirname "$0")/lib.sh"
 
 # A program's own: the name alone is the same.
-OWN=' main handle_connection talk show_reply write_frame '
+OWN=' main handle_connection write_frame '
 
 # Writes each definition at file scope to FOLDER/NAME/PROGRAM.
 take_apart() { # FOLDER FILE

@@ -204,7 +204,7 @@ one_after_another() { # WORD...
     peer_ends 'the first client is served to its end'
     file_is 'in this order' "$OUT" \
         "$SHOWN${SHOWN%hello*}again\n${SHOWN%hello*}second\n"
-    talk '500 clients at once: each is served in its turn' \
-        deadline 60 queue 500 "$WHERE" "$T/go"
+    talk 'a hundred clients at once: each is served in its turn' \
+        deadline 60 queue 100 "$WHERE" "$T/go"
     stop TERM
 }

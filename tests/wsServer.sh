@@ -7,15 +7,7 @@
 
 start_checks server "$(program wsServer)"
 
-# The command line.
-for _words in ':0 :0' -x; do
-    # shellcheck disable=SC2086
-    typed '' wsServer $_words
-    like "wsServer $_words: exit 2, why, usage" '2 *wsServer: ?*usage: wsServer *' \
-        "$STATUS $(sed -n 1,2p "$ERR" | tr -d '\n')"
-done
-
-# Where it listens, and who comes.
+# Who comes, and where it listens.
 HELLO='GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n'
 WELCOME='HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n'
 echoed() { # WHAT WHERE
@@ -24,7 +16,6 @@ echoed() { # WHAT WHERE
         send '\x88\x82\0\0\0\0\x03\xe8' expect '\x88\x02\x03\xe8' eof close
 }
 serve wsServer 0
-is 'a bare port 0' "wsServer: listening on [::]:$PORT" "$(cat "$ERR")"
 echoed 'served by IPv4' "127.0.0.1:$PORT"
 comes 'IPv4 is named as IPv4' "$OUT" 'Connection from: 127.0.0.1:'
 if has_ipv6 'served by IPv6'; then
@@ -38,8 +29,6 @@ if possible 'the options of a connection' 'no process may look into another' opt
     is 'SO_KEEPALIVE after 15 s and every 15 s, TCP_NODELAY' \
         'keepalive 1 idle 15 interval 15 nodelay 1' "$(options | tail -n 1)"
 fi
-typed '' wsServer "$PORT"
-gives 'a port in use' 1 '' "wsServer: $PORT: $IN_USE\n"
 stop TERM
 is 'SIGTERM: exit 0' 0 "$STATUS"
 launch wsServer

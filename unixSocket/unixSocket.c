@@ -84,6 +84,14 @@ static bool remove_dead(const struct sockaddr_un *address)
     return dead && unlink(path) == 0;
 }
 
+/* The handler of the server's SIGINT and SIGTERM. */
+static void remove_and_leave(int signal_number)
+{
+    (void)signal_number;
+    unlink(path);
+    _exit(0);
+}
+
 /* Make a socket that listens at the path, for its owner alone. */
 static int listen_unix(void)
 {
@@ -100,6 +108,8 @@ static int listen_unix(void)
         error = errno;
     if (error != 0)
         die(path, strerror(error));
+    signal(SIGINT, remove_and_leave); /* not before: the file may be another server's */
+    signal(SIGTERM, remove_and_leave);
     fprintf(stderr, "%s: listening on %s\n", program, path);
     return fd;
 }
@@ -154,20 +164,10 @@ static void *handle_connection(void *argument)
     return NULL;
 }
 
-/* The handler of the server's SIGINT and SIGTERM. */
-static void remove_and_leave(int signal_number)
-{
-    (void)signal_number;
-    unlink(path);
-    _exit(0);
-}
-
 /* The server: a thread for each client. */
 static _Noreturn void serve(void)
 {
     int listener = listen_unix();
-    signal(SIGINT, remove_and_leave);
-    signal(SIGTERM, remove_and_leave);
     pthread_attr_t attr;
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);

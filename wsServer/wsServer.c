@@ -39,8 +39,7 @@
 static const char program[] = "wsServer";
 static const char usage[] =
     "usage: wsServer [-a] [-q] [[HOST:]PORT]\n"
-    "Echoes WebSocket messages at /ws of PORT, 1234 if it is not\n"
-    "given; / is a page to try it.\n"
+    "Echoes WebSocket messages at /ws of PORT (1234); at / is a page to try it.\n"
     "-a: lets pages of any origin in; -q: does not print the messages\n";
 enum { HOST_SIZE = 256, ADDRESS_SIZE = 80, STACK_SIZE = 65536 };
 enum { HEAD_LIMIT = 8192, MESSAGE_LIMIT = 16 << 20, LOG_LIMIT = 1024 };
@@ -186,7 +185,8 @@ static bool upgrade(struct websocket *ws, const char *name)
     if (answer == NULL)
         answer = refusal(&r);
     if (answer != NULL) {
-        respond(ws->fd, name, "text/plain", answer);
+        if (*answer != '\0')
+            respond(ws->fd, name, "text/plain", answer);
         return false;
     }
     if (strcmp(r.path, "/") == 0) {
@@ -654,7 +654,7 @@ static bool note_header(struct request *r, char *line)
 }
 
 /* Read a request and take it apart (RFC 7230, section 3). Returns NULL, or the
-   answer that refuses it. */
+   answer that refuses it: "" if the client has left without a word. */
 static const char *read_request(struct websocket *ws, struct request *r)
 {
     static const char bad_request[] = "400 Bad Request\nThis is not an HTTP request.\n";
@@ -663,7 +663,7 @@ static const char *read_request(struct websocket *ws, struct request *r)
             return "408 Request Timeout\nThe request did not come within 5 seconds.\n";
         if (errno == EMSGSIZE)
             return "431 Request Header Fields Too Large\nThe request is over 8 KiB.\n";
-        return "400 Bad Request\nThe request is not complete.\n";
+        return ws->end == 0 ? "" : "400 Bad Request\nThe request is not complete.\n";
     }
     if (memchr(ws->in, '\0', ws->start - 1) != NULL)
         return bad_request;
