@@ -29,7 +29,7 @@ deps: ## install what the other targets need, or print the command that does
 test: all ## run every test against the programs
 	@tests/run
 
-conformance: all build/tests/peer ## hold the WebSocket programs against RFC 6455
+conformance: all ## hold the WebSocket programs against RFC 6455
 	@sh tests/ws/conformance.sh
 
 build/tests/peer: tests/peer/peer.c
@@ -52,16 +52,16 @@ faults: ## fail each call of each program in turn
 fuzz: ## fuzz what reads from the network, FUZZ_SECONDS for each target
 	@tests/proof/fuzz/run
 
-soak: all ## let SOAK_CONNECTIONS clients come and go
+soak: all build/tests/peer ## let SOAK_CONNECTIONS clients come and go
 	@tests/proof/soak
 
 coverage: ## which lines and branches test and faults reach, and which lines not
 	@tests/proof/coverage
 
-bench: all ## measure the servers beside bare ones and beside Go's, where go is
+bench: all build/tests/peer ## measure the servers beside bare ones and beside Go's, where go is
 	@tests/bench/run
 
-bench-check: all ## the same, and fail where a ratio is missed
+bench-check: all build/tests/peer ## the same, and fail where a ratio is missed
 	@tests/bench/run check
 
 lint: ## check layout, C and shell without running anything

@@ -36,7 +36,7 @@ static const char program[] = "concTCP";
 static const char usage[] = "usage: concTCP [-q] [HOST:]PORT\n"
                             "Tells each TCP client its number, at each of its lines.\n"
                             "-q: does not print the lines\n";
-enum { HOST_SIZE = 256, LINE_LIMIT = 4096, STACK_SIZE = 65536 };
+enum { HOST_SIZE = 256, BACKLOG = 4096, LINE_LIMIT = 4096, STACK_SIZE = 65536 };
 
 struct reader {
     int fd;
@@ -86,7 +86,7 @@ static int listen_on(const char *address)
     const int on = 1, off = 0;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on); /* to restart at once */
     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-    if (bind(fd, a->ai_addr, a->ai_addrlen) < 0 || listen(fd, SOMAXCONN) < 0)
+    if (bind(fd, a->ai_addr, a->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0)
         die(address, errno == EACCES ? "Permission denied (ports below 1024 are for root)"
                                      : strerror(errno));
     freeaddrinfo(a);
@@ -128,7 +128,9 @@ static void *handle_connection(void *argument)
 {
     const struct client client = *(struct client *)argument;
     free(argument);
-    struct reader in = {.fd = client.fd};
+    struct reader in; /* whose buffer need not be touched yet */
+    in.fd = client.fd;
+    in.start = in.end = 0;
     char answer[40], answers[1024], *line;
     size_t size = (size_t)sprintf(answer, "Client number: %lu\n", client.number);
     size_t ready = 0; /* bytes of answers[] that wait to be sent */

@@ -34,7 +34,8 @@ static const char program[] = "otherTCPserver";
 static const char usage[] = "usage: otherTCPserver [-q] [HOST:]PORT\n"
                             "Sends back what it reads, one TCP client after another.\n"
                             "-q: does not print it\n";
-enum { HOST_SIZE = 256, PIECE_SIZE = 65536, BUFFER_SIZE = 2 * PIECE_SIZE };
+enum { HOST_SIZE = 256, BACKLOG = 4096 };
+enum { PIECE_SIZE = 65536, BUFFER_SIZE = 2 * PIECE_SIZE };
 
 static bool quiet;
 
@@ -73,7 +74,7 @@ static int listen_tcp(const char *address)
     const int on = 1, off = 0;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on); /* to restart at once */
     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-    if (bind(fd, a->ai_addr, a->ai_addrlen) < 0 || listen(fd, SOMAXCONN) < 0)
+    if (bind(fd, a->ai_addr, a->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0)
         die(address, errno == EACCES ? "Permission denied (ports below 1024 are for root)"
                                      : strerror(errno));
     freeaddrinfo(a);

@@ -34,7 +34,7 @@ static const char program[] = "tcpS";
 static const char usage[] = "usage: tcpS [-q] [HOST:]PORT\n"
                             "Answers each line of a TCP client with the date and time.\n"
                             "-q: does not print the lines\n";
-enum { HOST_SIZE = 256, LINE_LIMIT = 4096, TIME_SIZE = 40 };
+enum { HOST_SIZE = 256, BACKLOG = 4096, LINE_LIMIT = 4096, TIME_SIZE = 40 };
 
 struct reader {
     int fd;
@@ -78,7 +78,7 @@ static int listen_on(const char *address)
     const int on = 1, off = 0;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on); /* to restart at once */
     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-    if (bind(fd, a->ai_addr, a->ai_addrlen) < 0 || listen(fd, SOMAXCONN) < 0)
+    if (bind(fd, a->ai_addr, a->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0)
         die(address, errno == EACCES ? "Permission denied (ports below 1024 are for root)"
                                      : strerror(errno));
     freeaddrinfo(a);

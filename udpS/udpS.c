@@ -64,8 +64,9 @@ static int listen_udp(const char *address)
     if (fd < 0)
         die(address, gai == 0 || gai == EAI_SYSTEM ? strerror(errno) : gai_strerror(gai));
 
-    const int off = 0;
+    const int off = 0, room = 4 << 20; /* for a burst of datagrams */
     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
     if (bind(fd, a->ai_addr, a->ai_addrlen) < 0)
         die(address, errno == EACCES ? "Permission denied (ports below 1024 are for root)"
                                      : strerror(errno));

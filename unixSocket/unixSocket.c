@@ -34,7 +34,7 @@ static const char program[] = "unixSocket";
 static const char usage[] = "usage: unixSocket [-l [-q]] PATH\n"
                             "Sends your lines to the echo server at PATH.\n"
                             "-l: is that server; -q: does not print what clients send\n";
-enum { LINE_LIMIT = 65536, STACK_SIZE = 65536 };
+enum { LINE_LIMIT = 65536, BACKLOG = 4096, STACK_SIZE = 65536 };
 
 struct reader {
     int fd;
@@ -104,7 +104,7 @@ static int listen_unix(void)
     int error = bind(fd, a, sizeof address) < 0 ? errno : 0;
     if (error == EADDRINUSE && remove_dead(&address))
         error = bind(fd, a, sizeof address) < 0 ? errno : 0;
-    if (error == 0 && listen(fd, SOMAXCONN) < 0)
+    if (error == 0 && listen(fd, BACKLOG) < 0)
         error = errno;
     if (error != 0)
         die(path, strerror(error));

@@ -41,7 +41,7 @@ static const char usage[] =
     "usage: wsServer [-a] [-q] [[HOST:]PORT]\n"
     "Echoes WebSocket messages at /ws of PORT (1234); at / is a page to try it.\n"
     "-a: lets pages of any origin in; -q: does not print the messages\n";
-enum { HOST_SIZE = 256, ADDRESS_SIZE = 80, STACK_SIZE = 65536 };
+enum { HOST_SIZE = 256, BACKLOG = 4096, ADDRESS_SIZE = 80, STACK_SIZE = 65536 };
 enum { HEAD_LIMIT = 8192, MESSAGE_LIMIT = 16 << 20, LOG_LIMIT = 1024 };
 enum { CONTINUATION = 0, TEXT = 1, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10 };
 enum { GONE = 0, MORE = -1 }; /* what read_frame() returns besides TEXT and BINARY */
@@ -101,10 +101,10 @@ static bool write_frame(struct websocket *ws, int opcode, const unsigned char *d
                         size_t length);
 static const char *read_request(struct websocket *ws, struct request *r);
 static const char *refusal(const struct request *r);
-static void respond(int fd, const char *name, const char *type, const char *answer);
+static void respond(int fd, const char *answer);
 static void accept_key(const char *key, char *text);
 static const char *page(void);
-static void name_client(int fd, char *name);
+static const char *name_client(int fd, char *name);
 static void log_message(int opcode, const unsigned char *message, size_t length);
 static void finish(struct websocket *ws);
 static _Noreturn void die(const char *what, const char *why);
@@ -140,7 +140,7 @@ static int listen_on(const char *address)
     const int on = 1, off = 0;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on); /* to restart at once */
     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-    if (bind(fd, a->ai_addr, a->ai_addrlen) < 0 || listen(fd, SOMAXCONN) < 0)
+    if (bind(fd, a->ai_addr, a->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0)
         die(address, errno == EACCES ? "Permission denied (ports below 1024 are for root)"
                                      : strerror(errno));
     freeaddrinfo(a);
@@ -176,21 +176,19 @@ static int accept_client(int listener)
     return fd;
 }
 
-/* Answer the request of the client of this name: with 101, which makes the connection a
-   WebSocket, with the page, or with a refusal. Returns whether it is a WebSocket now. */
-static bool upgrade(struct websocket *ws, const char *name)
+/* Answer the request: with 101, which makes the connection a WebSocket, with the page, or
+   with a refusal. Returns whether it is a WebSocket now. */
+static bool upgrade(struct websocket *ws)
 {
     struct request r = {0};
     const char *answer = read_request(ws, &r);
     if (answer == NULL)
         answer = refusal(&r);
+    if (answer == NULL && strcmp(r.path, "/") == 0)
+        answer = page();
     if (answer != NULL) {
         if (*answer != '\0')
-            respond(ws->fd, name, "text/plain", answer);
-        return false;
-    }
-    if (strcmp(r.path, "/") == 0) {
-        respond(ws->fd, name, "text/html", page());
+            respond(ws->fd, answer);
         return false;
     }
     char accept[29], head[160];
@@ -208,21 +206,22 @@ static void *handle_connection(void *argument)
 {
     struct websocket *ws = argument;
     char name[ADDRESS_SIZE];
-    name_client(ws->fd, name);
-    if (upgrade(ws, name)) {
-        if (!quiet)
+    if (upgrade(ws)) {
+        if (!quiet) {
+            name_client(ws->fd, name);
             print("Connection from: ", name, strlen(name));
+        }
         set_timeout(ws->fd, SO_RCVTIMEO, 30000);
         set_timeout(ws->fd, SO_SNDTIMEO, 20000);
-        int opcode;
-        while ((opcode = read_message(ws)) != GONE) {
+        for (int opcode; (opcode = read_message(ws)) != GONE;) {
             if (!quiet)
                 log_message(opcode, ws->message, ws->length);
             if (!write_frame(ws, opcode, ws->message, ws->length))
                 break;
         }
         if (ws->why != NULL)
-            fprintf(stderr, "%s: %s: %u %s\n", program, name, ws->code, ws->why);
+            fprintf(stderr, "%s: %s: %u %s\n", program, name_client(ws->fd, name),
+                    ws->code, ws->why);
     }
     finish(ws);
     free(ws->message);
@@ -745,8 +744,8 @@ static const char *refusal(const struct request *r)
 }
 
 /* Send an answer, its status on the first line and its body behind it, after which the
-   connection is closed. A refusal is said on stderr too, with the client's name. */
-static void respond(int fd, const char *name, const char *type, const char *answer)
+   connection is closed. A refusal is said on stderr too. */
+static void respond(int fd, const char *answer)
 {
     int status = (int)strcspn(answer, "\n");
     const char *body = answer + status + 1, *more = "";
@@ -755,13 +754,15 @@ static void respond(int fd, const char *name, const char *type, const char *answ
     if (strncmp(answer, "426", 3) == 0)
         more = "Upgrade: websocket\r\nConnection: Upgrade\r\n"
                "Sec-WebSocket-Version: 13\r\n";
-    if (*answer != '2')
-        fprintf(stderr, "%s: %s: %.*s: %s", program, name, status, answer, body);
-    char head[400];
+    char head[400], name[ADDRESS_SIZE];
+    bool good = *answer == '2';
+    if (!good)
+        fprintf(stderr, "%s: %s: %.*s: %s", program, name_client(fd, name), status,
+                answer, body);
     int length = snprintf(head, sizeof head,
-                          "HTTP/1.1 %.*s\r\nContent-Type: %s; charset=utf-8\r\n"
+                          "HTTP/1.1 %.*s\r\nContent-Type: text/%s; charset=utf-8\r\n"
                           "Content-Length: %zu\r\n%sConnection: close\r\n\r\n",
-                          status, answer, type, strlen(body), more);
+                          status, answer, good ? "html" : "plain", strlen(body), more);
     if (write_all(fd, head, (size_t)length) == 0)
         write_all(fd, body, strlen(body));
 }
@@ -855,7 +856,6 @@ static const char *page(void)
            "body { font: 1rem/1.5 sans-serif; max-width: 40rem; margin: auto; padding: 1rem }\n"
            "form { display: flex; gap: .5rem }\n"
            "input { flex: 1; min-width: 0 }\n"
-           "input, button { font: inherit; padding: .4rem .7rem }\n"
            "#log { white-space: pre-wrap; overflow-wrap: anywhere }\n"
            "</style>\n"
            "<h1>wsServer</h1>\n"
@@ -880,8 +880,7 @@ static const char *page(void)
            "}\n"
            "function connect() {\n"
            "    state('connecting');\n"
-           "    const scheme = location.protocol === 'https:' ? 'wss://' : 'ws://';\n"
-           "    socket = new WebSocket(scheme + location.host + '/ws');\n"
+           "    socket = new WebSocket(location.origin.replace('http', 'ws') + '/ws');\n"
            "    socket.onopen = () => state('open');\n"
            "    socket.onmessage = event => log('\\u2190 ' + event.data);\n"
            "    socket.onclose = event => state(`closed (${event.code} ${event.reason})`);\n"
@@ -898,9 +897,9 @@ static const char *page(void)
            "</script>\n";
 }
 
-/* Write where the client is, as Go does, 127.0.0.1:80 or [::1]:80, into
-   name[ADDRESS_SIZE]; an IPv4 client of an IPv6 socket, ::ffff:127.0.0.1, as IPv4. */
-static void name_client(int fd, char *name)
+/* Write where the client is into name[ADDRESS_SIZE], and return that: 127.0.0.1:80 or
+   [::1]:80, as Go does; an IPv4 client of an IPv6 socket (::ffff:127.0.0.1) as IPv4. */
+static const char *name_client(int fd, char *name)
 {
     struct sockaddr_storage peer = {0};
     socklen_t size = sizeof peer;
@@ -910,6 +909,7 @@ static void name_client(int fd, char *name)
                 NI_NUMERICHOST | NI_NUMERICSERV);
     const char *shown = strncmp(host, "::ffff:", 7) == 0 ? host + 7 : host;
     snprintf(name, ADDRESS_SIZE, strchr(shown, ':') ? "[%s]:%s" : "%s:%s", shown, port);
+    return name;
 }
 
 /* Print a message that has come; of a long text its beginning. */

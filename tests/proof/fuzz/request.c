@@ -9,10 +9,13 @@
 static void real(void)
 {
     open_websocket();
-    bool upgraded = upgrade(&ws, "127.0.0.1:1");
+    bool upgraded = upgrade(&ws);
     const char *answer = (char *)got.data, *body = strstr(answer, "\r\n\r\n");
-    must(like(answer, "^HTTP/1.1 [0-9]{3} ") && body != NULL, "there is an answer");
-    int status = atoi(answer + 9);
+    int status = 0;
+    if (got.used > 0) {
+        must(like(answer, "^HTTP/1.1 [0-9]{3} ") && body != NULL, "it is an answer");
+        status = atoi(answer + 9);
+    }
     must(upgraded == (status == 101), "101 makes a WebSocket");
     if (upgraded)
         check_rest();
@@ -38,9 +41,12 @@ static bool plain_same_origin(void)
            strcasecmp(strchr(full[0], '/') + 2, full[1]) == 0;
 }
 
-/* The status of the request: the grammar of RFC 7230, then section 4.2.1 of RFC 6455. */
+/* The status of the request: the grammar of RFC 7230, then section 4.2.1 of RFC 6455. 0,
+   no answer, to a client that leaves without a word. */
 static int plain_status(void)
 {
+    if (stream.size == 0)
+        return 0;
     int status = plain_head();
     if (status != 200)
         return status;
