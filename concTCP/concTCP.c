@@ -128,9 +128,7 @@ static void *handle_connection(void *argument)
 {
     const struct client client = *(struct client *)argument;
     free(argument);
-    struct reader in; /* whose buffer need not be touched yet */
-    in.fd = client.fd;
-    in.start = in.end = 0;
+    struct reader in = {.fd = client.fd};
     char answer[40], answers[1024], *line;
     size_t size = (size_t)sprintf(answer, "Client number: %lu\n", client.number);
     size_t ready = 0; /* bytes of answers[] that wait to be sent */
