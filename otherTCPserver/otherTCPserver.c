@@ -57,7 +57,7 @@ static int listen_tcp(const char *address)
     char host[HOST_SIZE];
     const char *port = split_hostport(address, host);
     if (strchr(address, ':') == NULL)
-        strcpy(host, "localhost");
+        snprintf(host, sizeof host, "localhost");
     const int families[] = {*host ? AF_INET : AF_INET6, *host ? AF_INET6 : AF_INET};
     struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM},
                     *a = NULL;

@@ -65,7 +65,7 @@ static struct sockaddr_un address_of_path(void)
     snprintf(why, sizeof why, "not 1 to %zu bytes long", sizeof address.sun_path - 1);
     if (*path == '\0' || strlen(path) >= sizeof address.sun_path)
         die(path, why);
-    strcpy(address.sun_path, path);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
     return address;
 }
 

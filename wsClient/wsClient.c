@@ -726,7 +726,8 @@ static void check_answer(struct websocket *ws, const char *accept)
     char *text = (char *)ws->in, *line = next_line(&text);
     if (strncmp(line, "HTTP/1.1 101", 12) != 0 || (line[12] != ' ' && line[12] != '\0')) {
         for (char *p = line; *p != '\0'; p++)
-            *p = *p < ' ' || *p > '~' ? '?' : *p; /* it goes to the terminal */
+            if (*p < ' ' || *p > '~') /* it goes to the terminal */
+                *p = '?';
         die("server", line);
     }
     unsigned seen = 0;
@@ -788,11 +789,10 @@ static void base64(const unsigned char *data, size_t n, char *text)
         uint32_t group = (uint32_t)data[i] << 16 |
                          (i + 1 < n ? (uint32_t)data[i + 1] << 8 : 0) |
                          (i + 2 < n ? data[i + 2] : 0);
-        *text++ = base64_digits[group >> 18];
-        *text++ = base64_digits[group >> 12 & 63];
-        *text++ = i + 1 < n ? base64_digits[group >> 6 & 63] : '=';
-        *text++ = i + 2 < n ? base64_digits[group & 63] : '=';
+        for (int bits = 18; bits >= 0; bits -= 6)
+            *text++ = base64_digits[group >> bits & 63];
     }
+    memset(text - (3 - n % 3) % 3, '=', (3 - n % 3) % 3);
     *text = '\0';
 }
 

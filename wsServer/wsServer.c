@@ -205,8 +205,8 @@ static bool upgrade(struct websocket *ws)
 static void *handle_connection(void *argument)
 {
     struct websocket *ws = argument;
-    char name[ADDRESS_SIZE];
     if (upgrade(ws)) {
+        char name[ADDRESS_SIZE];
         if (!quiet) {
             name_client(ws->fd, name);
             print("Connection from: ", name, strlen(name));
@@ -754,15 +754,17 @@ static void respond(int fd, const char *answer)
     if (strncmp(answer, "426", 3) == 0)
         more = "Upgrade: websocket\r\nConnection: Upgrade\r\n"
                "Sec-WebSocket-Version: 13\r\n";
-    char head[400], name[ADDRESS_SIZE];
-    bool good = *answer == '2';
-    if (!good)
+    if (*answer != '2') {
+        char name[ADDRESS_SIZE];
         fprintf(stderr, "%s: %s: %.*s: %s", program, name_client(fd, name), status,
                 answer, body);
-    int length = snprintf(head, sizeof head,
-                          "HTTP/1.1 %.*s\r\nContent-Type: text/%s; charset=utf-8\r\n"
-                          "Content-Length: %zu\r\n%sConnection: close\r\n\r\n",
-                          status, answer, good ? "html" : "plain", strlen(body), more);
+    }
+    char head[400];
+    int length =
+        snprintf(head, sizeof head,
+                 "HTTP/1.1 %.*s\r\nContent-Type: text/%s; charset=utf-8\r\n"
+                 "Content-Length: %zu\r\n%sConnection: close\r\n\r\n",
+                 status, answer, *answer == '2' ? "html" : "plain", strlen(body), more);
     if (write_all(fd, head, (size_t)length) == 0)
         write_all(fd, body, strlen(body));
 }
@@ -820,11 +822,10 @@ static void base64(const unsigned char *data, size_t n, char *text)
         uint32_t group = (uint32_t)data[i] << 16 |
                          (i + 1 < n ? (uint32_t)data[i + 1] << 8 : 0) |
                          (i + 2 < n ? data[i + 2] : 0);
-        *text++ = base64_digits[group >> 18];
-        *text++ = base64_digits[group >> 12 & 63];
-        *text++ = i + 1 < n ? base64_digits[group >> 6 & 63] : '=';
-        *text++ = i + 2 < n ? base64_digits[group & 63] : '=';
+        for (int bits = 18; bits >= 0; bits -= 6)
+            *text++ = base64_digits[group >> bits & 63];
     }
+    memset(text - (3 - n % 3) % 3, '=', (3 - n % 3) % 3);
     *text = '\0';
 }
 
@@ -854,8 +855,7 @@ static const char *page(void)
            "<title>wsServer</title>\n"
            "<style>\n"
            "body { font: 1rem/1.5 sans-serif; max-width: 40rem; margin: auto; padding: 1rem }\n"
-           "form { display: flex; gap: .5rem }\n"
-           "input { flex: 1; min-width: 0 }\n"
+           "form { display: flex; gap: .5rem } input { flex: 1; min-width: 0 }\n"
            "#log { white-space: pre-wrap; overflow-wrap: anywhere }\n"
            "</style>\n"
            "<h1>wsServer</h1>\n"

@@ -5,8 +5,8 @@
  *
  * DIRECTORY holds the program, built with faults.c inside. It plays its scenes (a session
  * with a peer that this driver plays) first with nothing failing, which also tells which
- * calls it makes; then with the first call of a kind failing with each error that POSIX has
- * for it, then the second, until the scene has no further one.
+ * calls it makes; then with the first call of a kind failing with each error that POSIX
+ * has for it, then the second, until the scene has no further one.
  *
  * Prints a line for each fault that was not survived, for each kind of call the number of
  * those that were, and `N passed, N failed`.
@@ -112,8 +112,8 @@ static const char *const call_name[] = {FAULT_CALLS(FAULT_NAME)};
 
 /* ---- The scenes ----
 
-   What a program is sent, what has to come of it, and what it prints of it. In what has to
-   come and in what is printed # stands for a number, * for any text. */
+   What a program is sent, what has to come of it, and what it prints of it. In what has
+   to come and in what is printed # stands for a number, * for any text. */
 
 struct bytes {
     const char *data;
@@ -361,25 +361,29 @@ enum match { DIFFERS, SO_FAR, ALL };
 /* Whether the text matches the pattern, all of it or its beginning. */
 static enum match match(struct bytes pattern, const char *text, size_t length)
 {
-    for (; pattern.length > 0; pattern.data++, pattern.length--) {
-        struct bytes rest = {pattern.data + 1, pattern.length - 1};
-        if (*pattern.data == '*') {
-            for (size_t i = 0; i <= length; i++)
-                if (match(rest, text + i, length - i) == ALL)
-                    return ALL;
+    const char *p = pattern.data, *pattern_end = p + pattern.length;
+    const char *end = text + length, *star = NULL, *taken = NULL;
+    while (p < pattern_end || text < end) {
+        bool number = p < pattern_end && *p == '#';
+        if (p < pattern_end && *p == '*') {
+            star = ++p; /* what is behind it, and the text up to which it stands for */
+            taken = text;
+        } else if (text == end) {
             return SO_FAR;
-        }
-        if (length == 0)
-            return SO_FAR;
-        bool number = *pattern.data == '#';
-        if (number ? !isdigit((unsigned char)*text) : *pattern.data != *text)
+        } else if (number ? isdigit((unsigned char)*text) != 0
+                          : p < pattern_end && *p == *text) {
+            p++;
+            do
+                text++;
+            while (number && text < end && isdigit((unsigned char)*text));
+        } else if (star != NULL) {
+            p = star;
+            text = ++taken;
+        } else {
             return DIFFERS;
-        do {
-            text++;
-            length--;
-        } while (number && length > 0 && isdigit((unsigned char)*text));
+        }
     }
-    return length == 0 ? ALL : DIFFERS;
+    return ALL;
 }
 
 static enum match match_stdout(const struct session *s)
@@ -460,9 +464,9 @@ static bool hear(struct session *s, int fd, struct bytes want)
     return m == ALL;
 }
 
-/* Have the exchanges from `first` to before `end` with the program. Returns false, and counts
-   it, if one did not come about as it should. A server has printed what it is to print when
-   this returns, so that its clients' lines have an order. */
+/* Have the exchanges from `first` to before `end` with the program. Returns false, and
+   counts it, if one did not come about as it should. A server has printed what it is to
+   print when this returns, so that its clients' lines have an order. */
 static bool converse(struct session *s, int fd, int first, int end)
 {
     bool server = is_server(s);
@@ -485,8 +489,8 @@ static bool converse(struct session *s, int fd, int first, int end)
     return true;
 }
 
-/* Wait for the end of the connection, of which the peer sees the end first. Returns whether
-   nothing came before it. */
+/* Wait for the end of the connection, of which the peer sees the end first. Returns
+   whether nothing came before it. */
 static bool hang_up(struct session *s, int fd)
 {
     struct text rest = {0};
@@ -542,7 +546,7 @@ static int accept_client(struct session *s, int peer)
     socklen_t size = sizeof client;
     char byte;
     recvfrom(peer, &byte, 1, MSG_PEEK, (struct sockaddr *)&client, &size);
-    connect(peer, (struct sockaddr *)&client, size);
+    (void)connect(peer, (struct sockaddr *)&client, size);
     return dup(peer);
 }
 
@@ -726,7 +730,7 @@ static const char *find_reason(const struct session *s, const char *line)
 /* There is one line, `NAME: WHAT: REASON`. */
 static void check_line(struct session *s, const char *line, bool started)
 {
-    char begin[60], what[300], words[300];
+    char begin[60], what[300], arguments[300], words[310];
     int length = snprintf(begin, sizeof begin, "%s: ", s->scene->program);
     const char *end = strchr(line, '\n'), *reason = find_reason(s, line);
     if (end == NULL || end[1] != '\0')
@@ -738,9 +742,8 @@ static void check_line(struct session *s, const char *line, bool started)
     if (started || s->why[0] != '\0')
         return;
     snprintf(what, sizeof what, "%.*s", (int)(reason - line) - length, line + length);
-    words[0] = ' ';
-    fill_in(s, words + 1, sizeof words - 2);
-    strcat(words, " ");
+    fill_in(s, arguments, sizeof arguments);
+    snprintf(words, sizeof words, " %s ", arguments);
     const char *right = s->call == CALL_fflush           ? " stdout "
                         : fails(s, " fopen fread pipe ") ? " /dev/urandom "
                         : fails(s, " read write ")       ? " server stdin "
@@ -773,8 +776,8 @@ static void check_died(struct session *s)
         wrong(s, "stdout was not right up to there");
 }
 
-/* It has as many descriptors, where it serves or is served, as in the first scene in which
-   nothing fails. */
+/* It has as many descriptors, where it serves or is served, as in the first scene in
+   which nothing fails. */
 static void check_descriptors(struct session *s)
 {
     static int right;
@@ -871,7 +874,7 @@ static bool play(const struct scene *scene, enum fault_call call, int nth,
     s.address_size = sizeof s.address.inet;
     if (scene->family == AF_UNIX) {
         s.address.un.sun_family = AF_UNIX;
-        strcpy(s.address.un.sun_path, path);
+        snprintf(s.address.un.sun_path, sizeof s.address.un.sun_path, "%s", path);
         s.address_size = sizeof s.address.un;
     }
 
@@ -902,8 +905,8 @@ static bool play(const struct scene *scene, enum fault_call call, int nth,
     return s.hit;
 }
 
-/* Fail the nth call of a kind, each of them if it is 0, with each error, until so many have
-   failed. Returns whether the scene has such a call. */
+/* Fail the nth call of a kind, each of them if it is 0, with each error, until so many
+   have failed. Returns whether the scene has such a call. */
 static bool fail_call(const struct scene *scene, enum fault_call call, int nth, int most,
                       int *made)
 {

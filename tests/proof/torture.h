@@ -1,10 +1,10 @@
 /*
  * torture.h - the worst that POSIX lets the system do to read() and write()
  *
- * For builds with `cc -include tests/proof/torture.h` (make torture). Each moves as little
- * as one byte, is interrupted (EINTR) one time in four, and leaves errno spoiled where it
- * succeeds (POSIX, 2.3, lets it). The pattern is the same in every run of a program with
- * one thread.
+ * For builds with `cc -include tests/proof/torture.h` (make torture). Each moves as
+ * little as one byte, is interrupted (EINTR) one time in four, and leaves errno spoiled
+ * where it succeeds (POSIX, 2.3, lets it). The pattern is the same in every run of a
+ * program with one thread.
  */
 #ifndef TORTURE_H
 #define TORTURE_H
@@ -27,8 +27,8 @@ static inline uint32_t torture_next(void)
     return z ^ (z >> 16);
 }
 
-/* Whether the call fails with EINTR, which is then set; never that of a single byte, which
-   a signal handler writes into a pipe. */
+/* Whether the call fails with EINTR, which is then set; never that of a single byte,
+   which a signal handler writes into a pipe. */
 static inline bool torture_interrupts(size_t size)
 {
     bool interrupts = size != 1 && torture_next() % 4 == 0;
