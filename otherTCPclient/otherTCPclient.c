@@ -259,15 +259,15 @@ static ssize_t fill(struct reader *r)
 static ssize_t read_line(struct reader *r, char **line)
 {
     const char *newline;
-    while ((newline = memchr(r->buffer + r->start, '\n', r->end - r->start)) == NULL) {
-        ssize_t n = fill(r);
-        if (n <= 0)
-            return n;
-    }
-    *line = r->buffer + r->start;
-    size_t length = (size_t)(newline + 1 - *line);
-    r->start += length;
-    return (ssize_t)length;
+    ssize_t n = 0;
+    do {
+        *line = r->buffer + r->start;
+        newline = memchr(*line, '\n', r->end - r->start);
+    } while (newline == NULL && (n = fill(r)) > 0);
+    if (newline == NULL)
+        return n;
+    r->start = (size_t)(newline + 1 - r->buffer);
+    return newline + 1 - *line;
 }
 
 /* Write all of data, however little the kernel takes at a time. Returns 0, or -1 with

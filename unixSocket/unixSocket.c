@@ -128,7 +128,7 @@ static int accept_unix(int listener)
    buffer; if the buffer is full of it, it is printed in pieces. */
 static void show_lines(struct reader *in)
 {
-    char *line = in->buffer;
+    char *line;
     while (has_line(in)) {
         ssize_t length = read_line(in, &line);
         print("Server got: ", line, (size_t)length);
@@ -322,15 +322,15 @@ static ssize_t fill(struct reader *r)
 static ssize_t read_line(struct reader *r, char **line)
 {
     const char *newline;
-    while ((newline = memchr(r->buffer + r->start, '\n', r->end - r->start)) == NULL) {
-        ssize_t n = fill(r);
-        if (n <= 0)
-            return n;
-    }
-    *line = r->buffer + r->start;
-    size_t length = (size_t)(newline + 1 - *line);
-    r->start += length;
-    return (ssize_t)length;
+    ssize_t n = 0;
+    do {
+        *line = r->buffer + r->start;
+        newline = memchr(*line, '\n', r->end - r->start);
+    } while (newline == NULL && (n = fill(r)) > 0);
+    if (newline == NULL)
+        return n;
+    r->start = (size_t)(newline + 1 - r->buffer);
+    return newline + 1 - *line;
 }
 
 /* Read what has come, `size` bytes at most. Returns their number, 0 at the end, or -1

@@ -194,7 +194,7 @@ static void send_lines(struct websocket *ws, struct reader *user)
     if (n < 0)
         die("stdin", strerror(errno));
     while (has_line(user)) {
-        char *line = NULL;
+        char *line;
         size_t length = (size_t)read_line(user, &line) - 1; /* without its newline */
         struct utf8 u = {0};
         if (check_utf8(&u, (unsigned char *)line, length) && u.missing == 0)
@@ -282,7 +282,7 @@ int main(int argc, char **argv)
     if (random_file == NULL || pipe(signal_pipe) < 0)
         die("/dev/urandom", strerror(errno));
     printf("Connecting to: %s at %s\n", server, path);
-    if (fflush(stdout) != 0)
+    if (fflush(stdout) != 0 || ferror(stdout))
         die("stdout", strerror(errno));
 
     static struct websocket ws;
@@ -893,15 +893,15 @@ static ssize_t fill(struct reader *r)
 static ssize_t read_line(struct reader *r, char **line)
 {
     const char *newline;
-    while ((newline = memchr(r->buffer + r->start, '\n', r->end - r->start)) == NULL) {
-        ssize_t n = fill(r);
-        if (n <= 0)
-            return n;
-    }
-    *line = r->buffer + r->start;
-    size_t length = (size_t)(newline + 1 - *line);
-    r->start += length;
-    return (ssize_t)length;
+    ssize_t n = 0;
+    do {
+        *line = r->buffer + r->start;
+        newline = memchr(*line, '\n', r->end - r->start);
+    } while (newline == NULL && (n = fill(r)) > 0);
+    if (newline == NULL)
+        return n;
+    r->start = (size_t)(newline + 1 - r->buffer);
+    return newline + 1 - *line;
 }
 
 /* Write all of data, however little the kernel takes at a time. Returns 0, or -1 with

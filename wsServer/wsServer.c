@@ -704,7 +704,7 @@ static bool same_origin(const char *origin, const char *host)
         return false;
     origin += secure ? 8 : 7;
     const char *port = secure ? ":443" : ":80", *names[] = {origin, host};
-    size_t lengths[2];
+    size_t lengths[] = {0, 0};
     for (int i = 0; i < 2; i++) {
         const char *colon = strrchr(names[i], ':');
         lengths[i] = colon && strcmp(colon, port) == 0 ? (size_t)(colon - names[i])
