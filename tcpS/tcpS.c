@@ -62,15 +62,16 @@ static int listen_on(const char *address)
 {
     char host[HOST_SIZE];
     const char *port = split_hostport(address, host);
-    const int families[] = {*host ? AF_INET : AF_INET6, *host ? AF_INET6 : AF_INET};
-    struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM},
-                    *a = NULL;
+    struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *a = NULL;
     int fd = -1, gai = 0;
     for (int i = 0; i < 2 && fd < 0; i++) {
-        hints.ai_family = families[i];
-        gai = getaddrinfo(*host ? host : NULL, port, &hints, &a);
-        if (gai == 0 && (fd = socket(a->ai_family, a->ai_socktype, a->ai_protocol)) < 0)
+        if (a != NULL) /* there is no such family here */
             freeaddrinfo(a);
+        hints.ai_family = (i == 0) == (*host == '\0') ? AF_INET6 : AF_INET;
+        gai = getaddrinfo(*host ? host : NULL, port, &hints, &a);
+        if (gai == 0)
+            fd = socket(a->ai_family, a->ai_socktype, a->ai_protocol);
     }
     if (fd < 0)
         die(address, gai == 0 || gai == EAI_SYSTEM ? strerror(errno) : gai_strerror(gai));

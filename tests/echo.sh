@@ -33,8 +33,8 @@ echo_server() {
 
     # A line has no limit here; it is printed in pieces.
     begin
-    head -c 65536 /dev/zero | tr '\0' 'x' >"$T/long"
-    talk 'a line of 65,537 bytes' connect "$WHERE" send-file "$T/long" send '\n' \
+    head -c 200000 /dev/zero | tr '\0' 'x' >"$T/long"
+    talk 'a line of 200,001 bytes' connect "$WHERE" send-file "$T/long" send '\n' \
         expect-file "$T/long" expect '\n' shut eof
     sed "s/^$_label//" "$OUT" | tr -d '\n' >"$T/pieces"
     true_that 'is printed whole, in pieces' cmp -s "$T/long" "$T/pieces"

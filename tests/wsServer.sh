@@ -48,7 +48,7 @@ ask() { # WHAT WANTED-CODE TYPE PATH CURL-WORD...: the body in $T/body
 if need curl 'the page and the refusals'; then
     ask 'the page by HTTP/1.0' 200 text/html / --http1.0
     ask 'the page' 200 text/html /
-    is 'the page is HTML' '<!DOCTYPE html>' "$(sed -n 1p "$T/body")"
+    like 'the page is HTML' '<!DOCTYPE html>*' "$(sed -n 1p "$T/body")"
     is 'the page needs nothing from elsewhere' '' \
         "$(grep -iE '(src|href|url|import|fetch) *[=(]|https?://' "$T/body" |
             grep -v 'href="data:,"')"

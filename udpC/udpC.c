@@ -117,10 +117,10 @@ int main(int argc, char **argv)
         }
         char *line;
         ssize_t length = read_line(&user, &line);
-        while (show_reply(fd, 0, stderr, "udpC: late reply: "))
-            ;
         if (length < 0)
             die("stdin", strerror(errno));
+        while (show_reply(fd, 0, stderr, "udpC: late reply: "))
+            ;
         if (length == 0)
             break;
         if (send(fd, line, (size_t)length, 0) < 0)

@@ -97,7 +97,7 @@ static bool write_frame(struct websocket *ws, int opcode, unsigned char *data,
                         size_t length);
 static bool flush(struct websocket *ws);
 static bool check_utf8(struct utf8 *u, const unsigned char *p, size_t n);
-static void give_up(int signal_number);
+static void note_signal(int signal_number);
 static _Noreturn void refuse(const char *wrong);
 static void read_target(int count, char **arguments, char *server, char *path);
 static void random_bytes(unsigned char *data, size_t n);
@@ -167,7 +167,7 @@ static void say_goodbye(struct websocket *ws)
 {
     unsigned char normal[] = {1000 >> 8, 1000 & 0xff};
     write_frame(ws, CLOSE, normal, sizeof normal);
-    signal(SIGALRM, give_up);
+    signal(SIGALRM, note_signal);
     alarm(2);
 }
 
@@ -176,11 +176,11 @@ static void say_goodbye(struct websocket *ws)
 static bool take_frame(struct websocket *ws, bool echo)
 {
     int event = read_frame(ws);
-    if (event == TEXT)
-        print("Received: ", (char *)ws->message, ws->length);
+    int printed =
+        event == TEXT ? print("Received: ", (char *)ws->message, ws->length) : 0;
     if (event == BINARY)
-        printf("Received: %zu bytes\n", ws->length);
-    if (fflush(stdout) != 0 || ferror(stdout))
+        printed = printf("Received: %zu bytes\n", ws->length) < 0 || fflush(stdout) != 0;
+    if (printed != 0)
         die("stdout", strerror(errno));
     if (echo && (event == TEXT || event == BINARY))
         write_frame(ws, event, ws->message, ws->length);
@@ -228,7 +228,8 @@ static void exchange(struct websocket *ws, int patience, bool echo)
         if (ready[0].revents != 0 && !take_frame(ws, echo))
             return;
         if (n == 0) {
-            print("Please give me input!", "", 0);
+            if (print("Please give me input!", "", 0) < 0)
+                die("stdout", strerror(errno));
             wake = now_ms() + patience;
             if (++asked == 6)
                 say_goodbye(ws);
@@ -243,19 +244,13 @@ static void exchange(struct websocket *ws, int patience, bool echo)
 }
 
 /* The handler of SIGINT and SIGTERM: have poll() return. The second signal ends the
-   program at once (SA_RESETHAND): nobody waits for a server that does not answer. */
+   program at once (SA_RESETHAND). And of SIGALRM: the Close has not been answered. */
 static void note_signal(int signal_number)
 {
-    (void)signal_number;
+    if (signal_number == SIGALRM)
+        _exit(0);
     ssize_t written = write(signal_pipe[1], "", 1);
-    (void)written;
-}
-
-/* The handler of SIGALRM: the server has not answered the Close. */
-static void give_up(int signal_number)
-{
-    (void)signal_number;
-    _exit(0);
+    (void)written; /* a full pipe wakes poll() as well */
 }
 
 int main(int argc, char **argv)
@@ -295,13 +290,14 @@ int main(int argc, char **argv)
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     exchange(&ws, echo || !isatty(STDIN_FILENO) ? 0 : patience, echo);
+    bool good = ws.code == 0 || ws.code == 1000 || ws.code == 1001;
     if (ws.why != NULL)
         fprintf(stderr, "%s: server: %u %s\n", program, ws.code, ws.why);
+    else if (!good)
+        fprintf(stderr, "%s: closed with %u\n", program, ws.code);
     else if (ws.code == 0 && !closing)
         die("server", "connection closed");
-    else if (ws.code != 0 && ws.code != 1000 && ws.code != 1001)
-        fprintf(stderr, "%s: closed with %u\n", program, ws.code);
-    return ws.code == 0 || ws.code == 1000 || ws.code == 1001 ? 0 : 1;
+    return good ? 0 : 1;
 }
 
 /* ---- Frames: the same text in wsServer and wsClient, but for write_frame() ---- */

@@ -125,12 +125,14 @@ def _(command):
 def _(command):
     with open('/dev/full', 'w') as full, Client(command, stdout=full) as client:
         client.ends(1, 'wsClient: stdout: No space left on device')
-    reader, writer = os.pipe()
-    with Session(command, stdout=writer) as s:
-        os.close(writer)
-        os.close(reader)
-        s.ws.send('x')
-        s.ends(1, 'wsClient: stdout: Broken pipe')
+    for keyboard, message in (('pipe', 'x'), ('terminal', None)): # printed, or asked for
+        reader, writer = os.pipe()
+        with Session(command, '-i', '1', keyboard=keyboard, stdout=writer) as s:
+            os.close(writer)
+            os.close(reader)
+            if message:
+                s.ws.send(message)
+            s.ends(1, 'wsClient: stdout: Broken pipe')
 
 
 @check('SIGINT: Close 1000, what still arrives, exit 0; a second one ends it at once')

@@ -226,4 +226,5 @@ def _(command, _):
 
 if __name__ == '__main__':
     with Server(sys.argv[1:], '-q') as waiting_room:
-        sys.exit(run('wsServer', checks, sys.argv[1:], waiting_room))
+        status = run('wsServer', checks, sys.argv[1:], waiting_room)
+    sys.exit(status)
