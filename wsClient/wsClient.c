@@ -341,6 +341,9 @@ static bool check_utf8(struct utf8 *u, const unsigned char *p, size_t n)
         while (u->missing == 0 && end - p > 8 &&
                (memcpy(&word, p, 8), (word & 0x8080808080808080) == 0))
             p += 8; /* eight characters of ASCII */
+        while (u->missing == 0 && end - p > 3 && p[0] > 0xe0 && p[0] < 0xed &&
+               (p[1] & 0xc0) == 0x80 && (p[2] & 0xc0) == 0x80)
+            p += 3; /* most characters of three bytes, Korean ones say */
         if (u->missing > 0) {
             if (*p < u->low || *p > u->high)
                 return false;
@@ -359,8 +362,7 @@ static bool check_utf8(struct utf8 *u, const unsigned char *p, size_t n)
 }
 
 /* Send a frame, masked with new random bytes (RFC 6455, section 5.3); nothing behind a
-   Close. A short one is put behind what is ready; a long one is masked where it lies, so
-   that `data` is lost. Returns whether the server is there. */
+   Close. The data is masked where it lies, and lost. Returns whether the server is there. */
 static bool write_frame(struct websocket *ws, int opcode, unsigned char *data,
                         size_t length)
 {
@@ -378,13 +380,15 @@ static bool write_frame(struct websocket *ws, int opcode, unsigned char *data,
     random_bytes(mask, sizeof mask);
     memcpy(p, mask, sizeof mask);
     ws->ready += 6 + width;
-    if (length <= sizeof ws->out - ws->ready) {
-        apply_mask(ws->out + ws->ready, data, length, mask, 0);
-        ws->ready += length;
-        return true;
-    }
     apply_mask(data, data, length, mask, 0);
-    ws->broken = !flush(ws) || write_all(ws->fd, (char *)data, length) < 0;
+    size_t n = sizeof ws->out - ws->ready;
+    if (n > length)
+        n = length;
+    memcpy(ws->out + ws->ready, data, n);
+    ws->ready += n;
+    if (n < length && !ws->broken)
+        ws->broken =
+            !flush(ws) || write_all(ws->fd, (const char *)data + n, length - n) < 0;
     return !ws->broken;
 }
 
@@ -421,7 +425,7 @@ static bool receive(struct websocket *ws)
             ws->message = NULL;
             ws->size = 0;
         }
-        asked = write_frame(ws, PING, NULL, 0);
+        asked = write_frame(ws, PING, ws->in, 0);
     }
     return false;
 }

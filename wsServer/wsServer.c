@@ -307,6 +307,9 @@ static bool check_utf8(struct utf8 *u, const unsigned char *p, size_t n)
         while (u->missing == 0 && end - p > 8 &&
                (memcpy(&word, p, 8), (word & 0x8080808080808080) == 0))
             p += 8; /* eight characters of ASCII */
+        while (u->missing == 0 && end - p > 3 && p[0] > 0xe0 && p[0] < 0xed &&
+               (p[1] & 0xc0) == 0x80 && (p[2] & 0xc0) == 0x80)
+            p += 3; /* most characters of three bytes, Korean ones say */
         if (u->missing > 0) {
             if (*p < u->low || *p > u->high)
                 return false;
@@ -324,9 +327,8 @@ static bool check_utf8(struct utf8 *u, const unsigned char *p, size_t n)
     return true;
 }
 
-/* Have a frame sent (RFC 6455, section 5.2): put it behind what is ready. One that does
-   not fit is sent at once, its payload from where it lies. Returns whether the peer is
-   there. */
+/* Have a frame sent (RFC 6455, section 5.2): behind what is ready, and what does not fit
+   at once, from where it lies; never a header alone. Returns whether the peer is there. */
 static bool write_frame(struct websocket *ws, int opcode, const unsigned char *data,
                         size_t length)
 {
@@ -339,13 +341,14 @@ static bool write_frame(struct websocket *ws, int opcode, const unsigned char *d
     for (size_t i = width; i > 0; i--)
         *p++ = (unsigned char)((uint64_t)length >> 8 * (i - 1));
     ws->ready += 2 + width;
-    if (length <= sizeof ws->out - ws->ready) {
-        if (length > 0)
-            memcpy(p, data, length);
-        ws->ready += length;
-        return true;
-    }
-    ws->broken = !flush(ws) || write_all(ws->fd, (const char *)data, length) < 0;
+    size_t n = sizeof ws->out - ws->ready;
+    if (n > length)
+        n = length;
+    memcpy(ws->out + ws->ready, data, n);
+    ws->ready += n;
+    if (n < length && !ws->broken)
+        ws->broken =
+            !flush(ws) || write_all(ws->fd, (const char *)data + n, length - n) < 0;
     return !ws->broken;
 }
 
@@ -382,7 +385,7 @@ static bool receive(struct websocket *ws)
             ws->message = NULL;
             ws->size = 0;
         }
-        asked = write_frame(ws, PING, NULL, 0);
+        asked = write_frame(ws, PING, ws->in, 0);
     }
     return false;
 }
@@ -862,8 +865,7 @@ static const char *page(void)
            "<p>The connection is <b id=\"state\" role=\"status\">connecting</b>.</p>\n"
            "<form id=\"form\">\n"
            "<input id=\"text\" aria-label=\"Message\" autocomplete=\"off\" autofocus>\n"
-           "<button id=\"send\">Send</button>\n"
-           "</form>\n"
+           "<button id=\"send\">Send</button></form>\n"
            "<p><button id=\"close\">Close</button> <button id=\"open\">Connect</button></p>\n"
            "<div id=\"log\" role=\"log\"></div>\n"
            "<script>\n"
@@ -915,17 +917,15 @@ static const char *name_client(int fd, char *name)
 /* Print a message that has come; of a long text its beginning. */
 static void log_message(int opcode, const unsigned char *message, size_t length)
 {
-    char label[64], *text = (char *)message;
-    size_t shown = length < LOG_LIMIT ? length : LOG_LIMIT;
+    char label[64] = "Received: ";
+    size_t shown = opcode == BINARY ? 0 : length < LOG_LIMIT ? length : LOG_LIMIT;
     while (shown > 0 && shown < length && (message[shown] & 0xc0) == 0x80)
         shown--; /* without cutting a character */
     if (opcode == BINARY)
         snprintf(label, sizeof label, "Received: %zu bytes", length);
     else if (shown < length)
         snprintf(label, sizeof label, "Received (%zu bytes): ", length);
-    else
-        snprintf(label, sizeof label, "Received: ");
-    print(label, text, opcode == BINARY ? 0 : shown);
+    print(label, (const char *)message, shown);
 }
 
 /* Close the connection: first the sending side, then, when the client has closed too or
