@@ -150,7 +150,7 @@ static void *handle_connection(void *argument)
     write_all(in.fd, answers, ready); /* those to the lines before STOP */
 
     /* Closed with bytes in it that nobody has read a connection is reset, and answers may
-       get lost (RFC 2525, section 2.17): so let the client close first, for 2 s a read. */
+       get lost (RFC 2525, section 2.17): so let the client close first, 2 s a read. */
     const struct timeval patience = {.tv_sec = 2};
     setsockopt(in.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     shutdown(in.fd, SHUT_WR);

@@ -5,7 +5,7 @@
  *   ./wsClient localhost:1234 /ws    at the other end: wsServer
  *
  *   Go                               here
- *   dialer.Dial(url, nil)            dial(), shake_hands(): a GET request, answered by 101
+ *   dialer.Dial(url, nil)            dial(), shake_hands(): a GET request and its 101
  *   c.ReadMessage()                  read_frame()
  *   c.WriteMessage(TextMessage, b)   write_frame(): masked, as a client's must be
  *   select, time.After               poll: stdin, the server, a signal, or time
@@ -362,7 +362,7 @@ static bool check_utf8(struct utf8 *u, const unsigned char *p, size_t n)
 }
 
 /* Send a frame, masked with new random bytes (RFC 6455, section 5.3); nothing behind a
-   Close. The data is masked where it lies, and lost. Returns whether the server is there. */
+   Close. The data is masked where it lies. Returns whether the server is there. */
 static bool write_frame(struct websocket *ws, int opcode, unsigned char *data,
                         size_t length)
 {

@@ -2,8 +2,8 @@
  * wsServer.c - a WebSocket echo server, with a page to try it from a browser
  *
  *   cc -pthread -o wsServer wsServer.c
- *   ./wsServer                       at the other end: a browser at
- *                                    http://localhost:1234/, or wsClient localhost:1234 /ws
+ *   ./wsServer                       at the other end: wsClient localhost:1234 /ws, or a
+ *                                    browser at http://localhost:1234/
  *
  *   Go                               here
  *   http.ListenAndServe(":1234")     listen_on(), accept_client(): HTTP is lines over TCP
@@ -328,7 +328,7 @@ static bool check_utf8(struct utf8 *u, const unsigned char *p, size_t n)
 }
 
 /* Have a frame sent (RFC 6455, section 5.2): behind what is ready, and what does not fit
-   at once, from where it lies; never a header alone. Returns whether the peer is there. */
+   at once, from where it lies; no header alone. Returns whether the peer is there. */
 static bool write_frame(struct websocket *ws, int opcode, const unsigned char *data,
                         size_t length)
 {
