@@ -23,7 +23,7 @@ one_after_another line
 for _zone in UTC0=Z KST-9=+09:00 NST3:30=-03:30; do
     export TZ="${_zone%%=*}"
     begin
-    _before=$(date +%Y-%m-%dT%H:%M:%S)
+    _before=$(date -d '1 second ago' +%Y-%m-%dT%H:%M:%S) # time() may be a tick behind
     talk "TZ=$TZ: answered" connect "$WHERE" send 'hello\n' line shut eof
     _after=$(date +%Y-%m-%dT%H:%M:%S)
     dates "TZ=$TZ: with a date" 1 "$T/talk.out"
