@@ -154,8 +154,11 @@ static void *handle_connection(void *argument)
     const struct timeval patience = {.tv_sec = 2};
     setsockopt(in.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     shutdown(in.fd, SHUT_WR);
-    for (int i = 0; i < 256 && read(in.fd, in.buffer, sizeof in.buffer) > 0; i++)
-        ;
+    for (int i = 0; i < 256; i++) {
+        in.start = in.end; /* nobody takes these */
+        if (fill(&in) <= 0)
+            break;
+    }
     close(in.fd);
     return NULL;
 }

@@ -936,8 +936,8 @@ static void finish(struct websocket *ws)
 {
     shutdown(ws->fd, SHUT_WR);
     set_timeout(ws->fd, SO_RCVTIMEO, 2000);
-    for (long long deadline = now_ms() + 2000; now_ms() < deadline;)
-        if (read(ws->fd, ws->in, sizeof ws->in) <= 0)
+    for (long long deadline = now_ms() + 2000; now_ms() < deadline; errno = 0)
+        if (read(ws->fd, ws->in, sizeof ws->in) <= 0 && errno != EINTR)
             break;
     const struct linger reset = {.l_onoff = 1, .l_linger = 0};
     if (ws->broken)

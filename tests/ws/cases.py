@@ -409,23 +409,30 @@ REFUSALS = {405: {'allow': 'GET'},
 GOOD_ANSWERS = [
     'Upgrade: WebSocket', 'Connection: upgrade', 'Connection: keep-alive, Upgrade',
     'X:\nServer: test', '=HTTP/1.1 101 Web Socket Protocol Handshake', '=HTTP/1.1 101 ']
-BAD_ANSWERS = [
-    '-Sec-WebSocket-Accept', 'Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=',
-    'Sec-WebSocket-Accept:', 'Sec-WebSocket-Accept: SWAPPED',
-    'Sec-WebSocket-Accept: ACCEPTA', 'Sec-WebSocket-Accept: CUT',
-    '+Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=',
-    'Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\n+Sec-WebSocket-Accept: ACCEPT',
-    '-Upgrade', 'Upgrade: h2c', 'Upgrade: websockets', '-Connection', 'Connection: close',
-    'Connection: upgraded', 'Sec-WebSocket-Extensions: permessage-deflate',
-    'Sec-WebSocket-Protocol: chat', 'nonsense', ' folded', 'X-Y : z', 'X: a\0b', 'X: a\rb',
-    '=HTTP/1.0 101 Switching Protocols', '=HTTP/1.1 1010 x', '=HTTP/1.1 10 x',
-    '=HTTP/1.1  101 x', '=hello', '=ICY 101 x', '=HTTP/2 101 x', '=HTTP/1.1 404 a\0b']
+BAD_ANSWERS = {
+    'wrong Sec-WebSocket-Accept in the answer': [
+        'Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=', 'Sec-WebSocket-Accept:',
+        'Sec-WebSocket-Accept: SWAPPED', 'Sec-WebSocket-Accept: ACCEPTA',
+        'Sec-WebSocket-Accept: CUT', '+Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=',
+        'Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\n+Sec-WebSocket-Accept: ACCEPT'],
+    'no Upgrade, Connection or Sec-WebSocket-Accept in the answer': [
+        '-Sec-WebSocket-Accept', '-Upgrade', '-Connection', 'Connection: close',
+        'Connection: upgraded'],
+    'upgrades to something else': ['Upgrade: h2c', 'Upgrade: websockets'],
+    'an extension that was not asked for': ['Sec-WebSocket-Extensions: permessage-deflate'],
+    'a subprotocol that was not asked for': ['Sec-WebSocket-Protocol: chat'],
+    'malformed header line in the answer': [
+        'nonsense', ' folded', 'X-Y : z', 'X: a\rb'],
+    'not an HTTP answer': [
+        'X: a\0b', '=hello', '=ICY 101 x', '=HTTP/1.1 404 a\0b']}
 
 # Status lines that refuse. The client shows them.
 REFUSING = [
     'HTTP/1.1 404 Not Found', 'HTTP/1.1 200 OK', 'HTTP/1.1 301 Moved Permanently',
     'HTTP/1.1 401 Unauthorized', 'HTTP/1.0 400 Bad Request', 'HTTP/1.1 102 Processing',
-    'HTTP/1.1 503', 'HTTP/1.1 404 \x1b[31m\x7fred', 'HTTP/1.1 404 \xff\xc3(']
+    'HTTP/1.0 101 Switching Protocols', 'HTTP/1.1 1010 x', 'HTTP/1.1 10 x',
+    'HTTP/1.1  101 x', 'HTTP/2 101 x', 'HTTP/1.1 503', 'HTTP/1.1 404 \x1b[31m\x7fred',
+    'HTTP/1.1 404 \xff\xc3(']
 
 
 def recased(head, change):
@@ -485,26 +492,26 @@ def refused_by_server(address, data, status):
 
 
 def answers():
-    """(name, how the answer is built from the key, the line that refuses it or None)"""
+    """(name, how the answer is built from the key, the words that refuse it or None)"""
     def changed(row, key):
         accept = accept_of(key)
         words = row.replace('ACCEPT', accept).replace('SWAPPED', accept.swapcase())
         return answer(key, *words.replace('CUT', accept[:-1]).split('\n'))
 
-    wrong = 'wsClient: server: ANY'
-    for rows, complaint in ((GOOD_ANSWERS, None), (BAD_ANSWERS, wrong)):
+    for complaint, rows in {None: GOOD_ANSWERS, **BAD_ANSWERS}.items():
         for row in rows:
             yield '%a' % row, partial(changed, row), complaint
     for line in REFUSING:
         shown = ''.join(c if ' ' <= c <= '~' else '?' for c in line)
-        yield '%a' % line, partial(changed, '=' + line), 'wsClient: server: ' + shown
+        yield '%a' % line, partial(changed, '=' + line), shown
     for name, change in REWRITTEN.items():
         yield name, lambda key, change=change: change(answer(key)), None
-    yield '8,193 bytes', lambda key: padded(answer(key), 8193), wrong
-    yield '100,000 bytes and no line', lambda _: b'x' * 100000, wrong
-    yield 'the end in the middle of a header', lambda key: answer(key)[:60], wrong
-    yield 'the end before the empty line', lambda key: answer(key)[:-2], wrong
-    yield 'nothing', lambda _: b'', wrong
+    long, cut = 'Message too long', 'connection closed'
+    yield '8,193 bytes', lambda key: padded(answer(key), 8193), long
+    yield '100,000 bytes and no line', lambda _: b'x' * 100000, long
+    yield 'the end in the middle of a header', lambda key: answer(key)[:60], cut
+    yield 'the end before the empty line', lambda key: answer(key)[:-2], cut
+    yield 'nothing', lambda _: b'', cut
 
 
 def refused_by_client(command, build, complaint):
@@ -515,7 +522,7 @@ def refused_by_client(command, build, complaint):
             ws.sender.join()
             ws.shut()
             same([], ws.rest())
-            client.ends(1, complaint)
+            client.ends(1, 'wsClient: server: ' + complaint)
 
 
 # --- The run ------------------------------------------------------------------------
