@@ -36,6 +36,13 @@ build/tests/peer: tests/peer/peer.c
 	@mkdir -p build/tests
 	$${TEST_CC:-$${CC:-cc}} -std=c11 -O2 -o $@ tests/peer/peer.c
 
+build/tests/chart: tests/trace/chart.c
+	@mkdir -p build/tests
+	$${CC:-cc} -std=c11 -O2 -o $@ tests/trace/chart.c
+
+trace: all build/tests/chart ## draw what PROGRAM and its other end call and send
+	@tests/trace/trace $(PROGRAM)
+
 sanitize: ## test builds with ASan, UBSan and the leak checker, and with TSan
 	@tests/proof/variant asan tsan
 

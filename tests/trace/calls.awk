@@ -1,0 +1,87 @@
+# calls.awk - what strace -xx says of two programs, as lines for chart.c. A line has the
+# time, `<` or `>` for the side, and the call. What libc opens for itself is left out.
+
+# The text of bytes that are written \xNN; a newline is \n.
+function text_of(hex,    digits, text, i, byte) {
+    digits = "0123456789abcdef"
+    for (i = 3; i < length(hex); i += 4) {
+        byte = index(digits, substr(hex, i, 1)) * 16 + index(digits, substr(hex, i + 1, 1))
+        text = text (byte == 27 ? "\\n" : sprintf("%c", byte - 17))
+    }
+    return text
+}
+
+# The address among the arguments, HOST:PORT or a path.
+function address(    host, port) {
+    host = port = args
+    sub(/"[^"]*$/, "", host)
+    sub(/.*"/, "", host)
+    host = text_of(host)
+    sub(/^::ffff:/, "", host)
+    if (!sub(/.*port=htons\(/, "", port))
+        return host
+    sub(/\).*/, "", port)
+    return (host ~ /:/ ? "[" host "]:" : host ":") port
+}
+
+function draw(what, call) {
+    print side, what, what ~ /text|frames/ && data ? data : "-", kind[side fd] == "datagrams" ? "╌" : "─", call
+}
+
+{
+    side = $2
+    sub(/^[^ ]+ . /, "")
+    sub(/ <[0-9.]+>$/, "")
+    name = args = result = data = $0
+    sub(/\(.*/, "", name)
+    sub(/^[^(]*\(/, "", args)
+    sub(/\) += .*/, "", args)
+    sub(/.* = /, "", result)
+    sub(/^[^"]*"?/, "", data)
+    sub(/".*/, "", data)
+    fd = (name == "poll" ? substr(args, 6) : name == "socket" ? result : args) + 0
+}
+
+name == "socket" && !/SOCK_CLOEXEC/ { # with it, libc looks up a name
+    kind[side fd] = /SOCK_DGRAM/ ? "datagrams" : "socket"
+    draw("none", "socket(" substr(args, 1, index(args, ",") - 1) ") = " fd)
+}
+name ~ /^clone/ { draw("none", "pthread_create") }
+name == "unlink" { draw("none", "unlink(" address() ")") }
+name == "read" && fd == 0 {
+    draw("none", data ? "read(0): " text_of(data) : "read(0) = 0, the end")
+}
+/^--- SIGTERM/ { draw("none", $2) }
+name == "exit_group" {
+    for (fd = 0; fd < 64 && kind[side fd] != "connected"; fd++)
+        ;
+    draw(fd < 64 ? "end" : "none", "exit(" args ")")
+}
+
+!kind[side fd] || result ~ /^\?/ { next }
+name ~ /^(bind|connect)$/ {
+    if (name == "connect" && kind[side fd] == "socket" && result == 0)
+        kind[side fd] = "connected"
+    draw(kind[side fd] == "connected" ? "connection" : "none", name "(" address() ")")
+}
+name == "accept" {
+    kind[side (result + 0)] = "connected"
+    draw("none", "accept(" fd ") = " result)
+}
+name == "poll" && sub(/.*\], 1, /, "", args) && args != 0 {
+    draw("none", "poll(" fd (args < 0 ? "" : ", " args " ms") ") = " (result + 0))
+}
+name == "read" || name == "recvfrom" {
+    sub(/from/, /NULL, NULL\)/ ? "" : "from", name)
+    draw("none", name "(" fd ") = " result (result == "0" ? ", the end" : ""))
+}
+name == "write" || name == "sendto" {
+    sub(/to$/, /NULL, 0\)/ ? "" : "to", name)
+    draw(frames[side] ? "frames" : "text",
+        name == "sendto" ? "sendto(" address() ")" : name "(" fd ", " result " bytes)")
+    frames[side] = frames[side] || data ~ /\\x0d\\x0a\\x0d\\x0a$/ # an HTTP head
+}
+name ~ /^(listen|shutdown|close)$/ {
+    draw(kind[side fd] == "connected" ? "end" : "none", name "(" args ")")
+    kind[side fd] = name == "close" ? "" : name
+}
