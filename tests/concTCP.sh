@@ -53,11 +53,6 @@ lines_are 'an unfinished STOP at the end is STOP' 0 send STOP shut
 for _word in stop STOPS 'S TOP' 'STOP it' 'STOP\0'; do
     lines_are "\"$_word\" is not STOP" 1 send "$_word\n" shut
 done
-if need nc 'nc localhost PORT'; then
-    _answer="Client number: $((_number + 1))\n"
-    printf 'one\ntwo\nSTOP\n' | nc -N localhost "$PORT" >"$T/nc.out"
-    file_is 'nc -N localhost PORT' "$T/nc.out" "$_answer$_answer"
-fi
 stop TERM
 is 'STOP ended none but its client' 0 "$STATUS"
 

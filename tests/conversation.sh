@@ -205,23 +205,6 @@ other_ends() {
         '>> ->: DATE\n>> ->: TCP client exiting...\n'
     await_end "$SERVER"
     is 'the chapter: STOP ended tcpS' 0 "$STATUS"
-
-    need nc 'nc -l as the server' || return
-    # With -v nc names the port that it was given.
-    : >"$T/nc.err"
-    echo 'from nc' | nc -lvn 127.0.0.1 0 >"$T/nc.out" 2>"$T/nc.err" &
-    _nc=$!
-    STARTED="$STARTED $_nc"
-    wait_for 10 has_line "$T/nc.err"
-    open_client "$ME" "127.0.0.1:$(sed -n '1s/.* \([0-9]*\)$/\1/p' "$T/nc.err")"
-    becomes 'nc -l as the server: what it says is shown' "$OUT" '>> \n->: from nc\n>> '
-    type_in 'STOP\n'
-    await_end "$CLIENT"
-    end_input
-    gives 'nc -l as the server: STOP' 0 \
-        '>> \n->: from nc\n>> ->: TCP client exiting...\n' ''
-    await_end "$_nc"
-    file_is 'nc -l as the server: it read STOP' "$T/nc.out" 'STOP\n'
 }
 
 conversation() {

@@ -51,10 +51,6 @@ talk 'half a line waits for the other half' connect "$WHERE" send 'x\nhal' line 
 talk 'an unfinished last line is a line' connect "$WHERE" send 'last' shut line eof
 file_is 'all of them printed' "$OUT" \
     '-> a\n-> bc\n-> \n-> a\n-> bc\n-> \n-> x\n-> half\n-> last\n'
-if need nc 'nc localhost PORT'; then
-    printf 'one\ntwo' | nc -N localhost "$PORT" >"$T/nc.out"
-    dates 'nc -N localhost PORT: two lines, two dates' 2 "$T/nc.out"
-fi
 stop TERM
 
 finish

@@ -65,7 +65,7 @@ echo precious >"$T/target"
 for _make in "cp $T/target" mkdir mkfifo "ln -s $T/target" "ln -s $T/dead" \
     "ln -s $T/nowhere"; do
     $_make "$WHERE"
-    in_use "what \"$_make\" makes"
+    in_use "what \"$(echo "$_make" | sed "s,$T/,,")\" makes"
     rm -r "$WHERE"
 done
 begin
@@ -150,6 +150,7 @@ while IFS='|' read -r _typed _printed; do
 done <<'PAIRS'
 |
 one\n\nlast|>> Read: one\n>> Read: \n>> Read: last\n
+1\n2\n3\n4\n5\n|>> Read: 1\n>> Read: 2\n>> Read: 3\n>> Read: 4\n>> Read: 5\n
 100% sure %s%n\n|>> Read: 100% sure %s%n\n
 a\0000b\0033[1m\0303\0251\r\n|>> Read: a\\x00b\\x1b[1m\0303\0251\n
 STOPS\n|>> Read: STOPS\n
@@ -202,23 +203,5 @@ against 'an echo that never ends' 'hello\n' 1 '>> ' "unixSocket: server: $TOO_LO
 typed 'hello\n' unixSocket "$T/dead"
 gives 'a dead socket' 1 '' "unixSocket: $T/dead: Connection refused\n"
 true_that 'a dead socket is not removed by a client' [ -S "$T/dead" ]
-
-if need nc 'nc -lU as the server'; then
-    mkfifo "$T/nc-keys"
-    nc -lU "$T/nc" <"$T/nc-keys" >"$T/nc.out" 2>/dev/null &
-    _nc=$!
-    STARTED="$STARTED $_nc"
-    exec 4>"$T/nc-keys"
-    wait_for 10 [ -S "$T/nc" ]
-    open_client unixSocket "$T/nc" 4>&-
-    type_in 'to nc\n'
-    becomes 'nc -lU reads a line' "$T/nc.out" 'to nc\n'
-    echo 'from nc' >&4
-    becomes 'nc -lU answers' "$OUT" '>> Read: from nc\n>> '
-    end_input
-    await_end "$CLIENT"
-    exec 4>&-
-    await_end "$_nc"
-fi
 
 finish

@@ -5,7 +5,8 @@
 # to, each behind the other, as on a terminal. Who sources this has $dir, a folder, and
 # wrong MESSAGE, for what is not as it should be. The keyboards are descriptors 3 to 5.
 
-pids= # of what runs in windows, for who cleans up
+pids=       # of what runs in windows, for who cleans up
+trap : PIPE # a line may be typed to one that has ended
 
 # Waits until all that is in a window matches PATTERN; a prompt may follow.
 shows() { # WINDOW PATTERN

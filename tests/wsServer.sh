@@ -80,7 +80,8 @@ fi
 if can browser 'a browser' && need "$PYTHON" 'a browser' &&
     need chromium 'a browser'; then
     mkdir -p "$ROOT/build"
-    start_report "$PYTHON" "$WS/browser.py" "127.0.0.1:$PORT" "$ROOT/build/wsServer.png"
+    start_report "$PYTHON" "$WS/browser.py" 'wsServer: browser' "http://127.0.0.1:$PORT" \
+        "$ROOT/build/wsServer.png"
 fi
 end_reports
 stop TERM

@@ -2,8 +2,8 @@
  * unixSocket.c - an echo server and its client over a Unix domain socket
  *
  *   cc -pthread -o unixSocket unixSocket.c
- *   ./unixSocket -l /tmp/echo        the server; or nc -l -U /tmp/echo
- *   ./unixSocket /tmp/echo           the client; or nc -U /tmp/echo
+ *   ./unixSocket -l /tmp/echo        at the other end: nc -U /tmp/echo
+ *   ./unixSocket /tmp/echo           at the other end: unixSocket -l /tmp/echo
  *
  *   Go                               here
  *   net.Listen("unix", path)         listen_unix(): socket, bind, listen; a file appears

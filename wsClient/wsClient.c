@@ -2,7 +2,7 @@
  * wsClient.c - a WebSocket client: sends your lines, prints the messages that come
  *
  *   cc -pthread -o wsClient wsClient.c
- *   ./wsClient localhost:1234 /ws    at the other end: wsServer
+ *   ./wsClient localhost:1234 /ws    at the other end: wsServer 1234
  *
  *   Go                               here
  *   dialer.Dial(url, nil)            dial(), shake_hands(): a GET request and its 101

@@ -2,7 +2,7 @@
  * wsServer.c - a WebSocket echo server, with a page to try it from a browser
  *
  *   cc -pthread -o wsServer wsServer.c
- *   ./wsServer                       at the other end: wsClient localhost:1234 /ws, or a
+ *   ./wsServer 1234                  at the other end: wsClient localhost:1234 /ws, or a
  *                                    browser at http://localhost:1234/
  *
  *   Go                               here

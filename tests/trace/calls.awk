@@ -25,7 +25,12 @@ function address(    host, port) {
 }
 
 function draw(what, call) {
-    print side, what, what ~ /text|frames/ && data ? data : "-", kind[side fd] == "datagrams" ? "╌" : "─", call
+    if (what == "text") { # line ends are seen, and end a row
+        gsub(/\\x0d/, "\\x5c\\x72", data)
+        gsub(/\\x0a/, "\\x5c\\x6e\\x0a", data)
+    }
+    print side, what, what ~ /text|frames/ ? data : "-",
+        kind[side fd] == "datagrams" ? "╌" : "─", call
 }
 
 {
@@ -44,44 +49,44 @@ function draw(what, call) {
 
 name == "socket" && !/SOCK_CLOEXEC/ { # with it, libc looks up a name
     kind[side fd] = /SOCK_DGRAM/ ? "datagrams" : "socket"
-    draw("none", "socket(" substr(args, 1, index(args, ",") - 1) ") = " fd)
+    draw("nothing", "socket(" substr(args, 1, index(args, ",") - 1) ") = " fd)
 }
-name ~ /^clone/ { draw("none", "pthread_create") }
-name == "unlink" { draw("none", "unlink(" address() ")") }
+name ~ /^clone/ { draw("nothing", "pthread_create") }
+name == "unlink" { draw("nothing", "unlink(" address() ")") }
 name == "read" && fd == 0 {
-    draw("none", data ? "read(0): " text_of(data) : "read(0) = 0, the end")
+    draw("nothing", data ? "read(0): " text_of(data) : "read(0) = 0, the end")
 }
-/^--- SIGTERM/ { draw("none", $2) }
+/^--- SIGTERM/ { draw("nothing", $2) }
 name == "exit_group" {
     for (fd = 0; fd < 64 && kind[side fd] != "connected"; fd++)
         ;
-    draw(fd < 64 ? "end" : "none", "exit(" args ")")
+    draw(fd < 64 ? "end of stream" : "nothing", "exit(" args ")")
 }
 
 !kind[side fd] || result ~ /^\?/ { next }
 name ~ /^(bind|connect)$/ {
     if (name == "connect" && kind[side fd] == "socket" && result == 0)
         kind[side fd] = "connected"
-    draw(kind[side fd] == "connected" ? "connection" : "none", name "(" address() ")")
+    draw(kind[side fd] == "connected" ? "connection" : "nothing", name "(" address() ")")
 }
 name == "accept" {
     kind[side (result + 0)] = "connected"
-    draw("none", "accept(" fd ") = " result)
+    draw("nothing", "accept(" fd ") = " result)
 }
 name == "poll" && sub(/.*\], 1, /, "", args) && args != 0 {
-    draw("none", "poll(" fd (args < 0 ? "" : ", " args " ms") ") = " (result + 0))
+    draw("nothing", "poll(" fd (args < 0 ? "" : ", " args " ms") ") = " (result + 0))
 }
 name == "read" || name == "recvfrom" {
     sub(/from/, /NULL, NULL\)/ ? "" : "from", name)
-    draw("none", name "(" fd ") = " result (result == "0" ? ", the end" : ""))
+    draw("nothing", name "(" fd ") = " result (result == "0" ? ", the end" : ""))
 }
 name == "write" || name == "sendto" {
     sub(/to$/, /NULL, 0\)/ ? "" : "to", name)
-    draw(frames[side] ? "frames" : "text",
-        name == "sendto" ? "sendto(" address() ")" : name "(" fd ", " result " bytes)")
-    frames[side] = frames[side] || data ~ /\\x0d\\x0a\\x0d\\x0a$/ # an HTTP head
+    what = framed[side] ? "frames" : "text"
+    framed[side] = framed[side] || data ~ /\\x0d\\x0a\\x0d\\x0a$/ # an HTTP head
+    draw(what, name == "sendto" ? "sendto(" address() ")" : name "(" fd ") = " result)
 }
 name ~ /^(listen|shutdown|close)$/ {
-    draw(kind[side fd] == "connected" ? "end" : "none", name "(" args ")")
+    draw(kind[side fd] == "connected" ? "end of stream" : "nothing", name "(" args ")")
     kind[side fd] = name == "close" ? "" : name
 }

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
-"""browser.py ADDRESS SCREENSHOT - a real browser at the page of wsServer
+"""browser.py NAME URL SCREENSHOT [FLAG...] - a real browser at the page of wsServer
 
 Drives headless Chromium by its DevTools protocol, which is JSON over a WebSocket. Each
-check goes on where the one before it has left the page.
+check goes on where the one before it has left the page. URL is the page's but for its
+path; NAME stands before each check; the flags are for Chromium.
 """
 import base64
 import json
@@ -71,12 +72,13 @@ class Browser:
 
 
 @check('the page opens and its WebSocket too')
-def _(b, address, _):
+def _(b, url, _):
     b.call('Log.enable')
     b.call('Runtime.enable')
-    b.call('Page.navigate', url='http://%s/' % address)
+    b.call('Page.navigate', url=url + '/')
     becomes('open', b.state)
     same(('wsServer', ['open']), (b.script('document.title'), b.log(1)))
+    same(url.replace('http', 'ws', 1) + '/ws', b.script('socket.url'))
 
 
 @check('a typed message and its echo are in the log; Korean, by Enter; HTML, as text')
@@ -116,13 +118,14 @@ def _(b, _, screenshot):
 
 
 def main():
+    name, url, screenshot, *flags = sys.argv[1:]
     profile = tempfile.mkdtemp()
-    with subprocess.Popen([*COMMAND, '--user-data-dir=' + profile, 'about:blank'],
+    with subprocess.Popen([*COMMAND, *flags, '--user-data-dir=' + profile, 'about:blank'],
                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL) as chromium:
         try:
             b = Browser(profile)
-            return run('wsServer: browser', checks, b, *sys.argv[1:], at_once=1)
+            return run(name, checks, b, url, screenshot, at_once=1)
         finally:
             chromium.terminate()
             chromium.wait()

@@ -1,0 +1,237 @@
+#!/bin/sh
+# docs.sh - README.md and the programs' top comments are true: their commands are run as
+# they stand, in a copy of the sources, and what they print is compared. Ports, times and
+# random numbers may differ. The tables of nc are nc.sh's.
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=readme.sh
+. "$ROOT/tests/readme.sh"
+
+# Commands that are shown, not run here, and why.
+LEFT_OUT='make deps test|CI runs it, and this is a part of it
+make test|the same
+make bench|it takes a quarter of an hour, and measures
+chrt --batch 0|a figure of make bench
+make trace PROGRAM=tcpS|below, as for all ten
+unixSocket -l|a name for the server
+apt-get install nginx openssl|make deps installs them
+openssl req *|proxy.sh runs it
+wsServer/wsServer 127.0.0.1:123[45]|proxy.sh runs two
+nginx -p build -c proxy.conf|proxy.sh runs it
+mkdir -p build|proxy.sh has a folder of its own
+nc HOST PORT|a form, of which nc.sh runs all that the tables have
+ulimit -[nu]|a limit, not a step'
+
+mkdir "$T/copy"
+cp -R "$ROOT/Makefile" "$ROOT/README.md" "$ROOT/tests" "$T/copy"
+for _source in "$ROOT"/*/*.c; do
+    _folder=$T/copy/$(basename "$_source" .c)
+    mkdir "$_folder"
+    cp "$_source" "$_folder"
+done
+cd "$T/copy" || exit
+README=$T/copy/README.md
+
+# --- Commands -----------------------------------------------------------------------
+
+# README without the tables of calls and of nc, and without blocks of other text.
+awk '
+    /^\| (section|program|to) \|/ { table = 1 }
+    !/^\|/ { table = 0 }
+    /^```/ { block = !block }
+    !table && !block' "$README" >"$T/text"
+# Indented lines are commands, and so are words that begin as one.
+{
+    sed -n 's/^    //p' "$T/text" | sed -e ':more' -e '/\\$/{N; s/\\\n *//; b more' -e '}'
+    spans "$(grep -v '^    ' "$T/text")" | grep -E '^([A-Z_]+=[^ ]* )*[a-z./][A-Za-z0-9_./-]* '
+} | sed 's/ *#.*//' | sort -u >"$T/commands"
+true_that 'README shows commands' [ "$(lines "$T/commands")" -ge 10 ]
+while read -r _command <&9; do
+    _why=$(echo "$LEFT_OUT" | while IFS='|' read -r _left_out _why; do
+        # shellcheck disable=SC2254 # a pattern
+        case $_command in $_left_out) echo "$_why" ;; esac
+    done)
+    [ -z "$_why" ] || continue
+    case $_command in *CC=clang*) need clang "$_command" || continue ;; esac
+    timeout $((100 * SLOW)) sh -c "$_command" >"$T/said" 2>&1 3>&- 9<&-
+    is "it runs: $_command" 0 "$?"
+done 9<"$T/commands"
+
+# An error line, `NAME: ADDRESS: WHY`.
+spans "$(cat "$T/text")" | grep -E '^[A-Za-z]+: [^ ]+: ' >"$T/errors"
+while read -r _line; do
+    _name=${_line%%:*} _address=${_line#*: }
+    "$_name/$_name" "${_address%%: *}" >"$T/said" 2>&1 </dev/null
+    is "it fails as shown: $_line" "1 $_line" "$? $(cat "$T/said")"
+done <"$T/errors"
+
+# --- Two windows --------------------------------------------------------------------
+
+# What varies, as one text; blanks and dashes as one of them.
+masked() { # FILE
+    sed "s/20[0-9-]*T[0-9:]*[-+Z][0-9:]*/TIME/; s/$PORT/1234/g; s/^ *//; s/ *\$//
+        s/   */  /g; s/\(─\)\(─\)*/─/g" "$1"
+}
+block_with() { # TEXT: the block of README that has it
+    awk -v text="$1" '
+        !/^```/ {
+            block = block $0 "\n"
+            next
+        }
+        (inside = !inside) { block = "" }
+        !inside && index(block, text) { printf "%s", block }' "$README"
+}
+
+SESSION='the two windows'
+PORT=$("$PEER" free-port)
+block_with '│ $ ' >"$T/shown"
+sed 's/ *│.*//; /^$/d' "$T/shown" >"$T/left"
+sed 's/.*│ *//' "$T/shown" >"$T/right"
+# shellcheck disable=SC2046 # words
+open_window 0 $(ours "$(sed -n '1s/^\$ //p' "$T/left")")
+# shellcheck disable=SC2046
+open_window 1 $(ours "$(sed -n '1s/^\$ //p' "$T/right")")
+sed -n '/^>> /{s///; N; s/\n/|/; p}' "$T/right" >"$T/typed"
+while IFS='|' read -r _typed _answer <&9; do
+    enter 1 "$_typed" "$(echo "$_answer" | sed 's/20[0-9-]*T.*/20*/')"
+done 9<"$T/typed"
+leave 1
+leave 0
+for _side in '0 left' '1 right'; do
+    masked "$T/${_side% *}" >"$T/got"
+    masked "$T/${_side#* }" >"$T/wanted"
+    is "the two windows, ${_side#* }" "$(cat "$T/wanted")" "$(cat "$T/got")"
+done
+
+# --- Charts -------------------------------------------------------------------------
+
+if need strace 'charts' &&
+    possible 'charts' 'tracing is not allowed here' strace -o /dev/null true; then
+    for PORT in 2345 3456 4567 5678; do # of four digits, as README's
+        listens || break
+    done
+    for _name in tcpC otherTCPclient tcpS otherTCPserver udpC udpS concTCP unixSocket \
+        wsServer wsClient; do
+        PORT=$PORT make -s trace PROGRAM=$_name >"$T/$_name.chart" 2>&1
+        is "$_name: its chart is drawn, in 80 columns" 0-80 \
+            "$?-$(LC_ALL=C.UTF-8 wc -L <"$T/$_name.chart")"
+    done
+    block_with 'socket(AF_INET6)' >"$T/shown"
+    for _file in shown tcpS.chart; do # in what order the two end is anybody's guess
+        masked "$T/$_file" | sort >"$T/$_file.masked"
+    done
+    is 'the chart of README is drawn' "$(cat "$T/shown.masked")" \
+        "$(cat "$T/tcpS.chart.masked")"
+    while read -r _text; do
+        comes "wsServer: its chart has: $_text" "$T/wsServer.chart" "$_text"
+    done <<'END'
+GET /ws HTTP/1.1\r\n
+HTTP/1.1 101 Switching
+TEXT 15 bytes, masked
+TEXT 15 bytes, unmasked
+안녕하세요
+CLOSE 2 bytes, masked
+END
+fi
+
+# --- Top comments -------------------------------------------------------------------
+
+PATH=$(printf "$T/copy/%s:" */)$PATH
+
+# A server, and what its clients are shown for `hello`: a regular expression.
+reply_of() { # COMMAND
+    case $1 in
+    ./tcpS* | tcpS*) echo '20[0-9-]*T' ;;
+    *concTCP*) echo 'Client number: 1' ;;
+    *udpS*) echo '[0-9][0-9]*$' ;;
+    *) echo hello ;;
+    esac
+}
+at_other_end() { # COMMAND OTHER
+    case $2 in
+    nc*) need nc "$1 | $2" || return ;;
+    *browser*) need curl "$1 | $2" || return ;;
+    esac
+    case $1 in
+    *' -l '* | ./tcpS* | ./*server* | ./udpS* | ./concTCP* | ./wsServer*) ;;
+    *) set -- "$2" "$1" ;;
+    esac
+    case $1$2 in
+    nc*) converse "$1 | $2" "$1" "$2" hello hi '[A-Za-z>:-]* hi$' ;;
+    *browser*) converse "$1 | $2" "$1" "curl -qsg ${2##* }" '' '' '<!DOCTYPE html>' ;;
+    *) converse "$1 | $2" "$1" "$2" hello '' "[A-Za-z>:-]* *$(reply_of "$1")" ;;
+    esac
+}
+for _source in */*.c; do
+    _name=${_source%%/*}
+    [ "$_source" = "$_name/$_name.c" ] || continue
+    cd "$_name" || exit
+    # `cc ...`, and `./NAME ... at the other end: ONE, or OTHER`, which may take two lines
+    sed -n '/\*\//q; /^ \*   cc /,/^ \*$/s/^ \* *//p' "$_name.c" | tr '\n' ' ' |
+        sed 's/  */ /g; s/ $//; s, \./,\n./,g' |
+        sed 's/ at the other end: /|/; s/, or /|/' >"$T/usage"
+    while IFS='|' read -r _command _one _two <&9 || [ -n "$_command" ]; do
+        PORT=$("$PEER" free-port)
+        if [ -n "$_one" ]; then
+            at_other_end "$_command" "${_one%,*}"
+        else
+            $_command >"$T/said" 2>&1
+            is "$_name: it is built with: $_command" '0 ' "$? $(cat "$T/said")"
+        fi
+        [ -z "$_two" ] || at_other_end "$_command" "${_two%,*}"
+    done 9<"$T/usage"
+    cd .. || exit
+done
+
+# --- Names --------------------------------------------------------------------------
+
+cd "$ROOT" || exit
+for _file in README.md tests/README.md tests/bench/README.md; do
+    grep -oE '\]\([^)]*\)' "$_file" | sed 's/\](\(.*\))/\1/' | while read -r _link; do
+        case $_link in
+        '#'*) grep '^#' "$_file" | tr -d ',' | tr ' [:upper:]' '-[:lower:]' |
+            grep -qx "#*-${_link#?}" ;;
+        *) [ -e "$(dirname "$_file")/$_link" ] ;;
+        esac || echo "$_link"
+    done >"$T/broken"
+    is "$_file: every link leads somewhere" '' "$(cat "$T/broken")"
+
+    spans "$(cat "$_file")" | sort -u >"$T/spans"
+    grep -E '^[a-z./]+/[A-Za-z._-]+\.(sh|c|md|py)$' "$T/spans" | while read -r _name; do
+        [ -e "$_name" ] || [ -e "$(dirname "$_file")/$_name" ] || echo "$_name"
+    done >"$T/missing"
+    is "$_file: every file that it names is there" '' "$(cat "$T/missing")"
+
+    sed -nE 's/^([A-Z_]+=[^ ]* )*make ([a-z -]*).*/\2/p' "$T/spans" | tr ' ' '\n' |
+        while read -r _name; do
+            [ -z "$_name" ] || grep -q "^$_name:" Makefile || echo "$_name"
+        done >"$T/missing"
+    is "$_file: every target that it names is there" '' "$(cat "$T/missing")"
+done
+
+# The POSIX calls of each program are made in it.
+rows section >"$T/rows"
+while IFS='|' read -r _ _program _ _calls _; do
+    _name=$(echo "$_program" | sed -n 's/.*(\([^)]*\.c\))/\1/p')
+    [ -n "$_name" ] || continue
+    spans "$_calls" | while read -r _call; do
+        grep -q "[^a-z_]$_call(" "$_name" || echo "$_call"
+    done >"$T/missing"
+    is "$_name makes the calls that README says" '' "$(cat "$T/missing")"
+done <"$T/rows"
+_said=$(sed -n 's/.*tcpC.c): \([0-9]*\) lines,.*/\1/p' README.md)
+is 'the lines of tcpC' "$(lines tcpC/tcpC.c)" "$_said"
+
+# The faults of the chapter's programs: each check that keeps one away has run.
+if [ -z "${RESULTS:-}" ]; then
+    skip 'the checks that keep the faults of the chapter away' 'tests/run runs them'
+    finish
+fi
+rows "the chapter's" tests/README.md >"$T/rows"
+spans "$(cut -d '|' -f 3 "$T/rows")" >"$T/checks"
+while read -r _check; do
+    wait_for 140 [ -e "$RESULTS/${_check%%:*}.status" ]
+    true_that "it has run: $_check" grep -qxF "ok $_check" "$RESULTS/${_check%%:*}"
+done <"$T/checks"
+
+finish
