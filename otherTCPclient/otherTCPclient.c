@@ -56,13 +56,14 @@ static int print(const char *label, const char *line, size_t length);
 
 /* Look up HOST:PORT: one address of this family (for AF_INET a struct sockaddr_in, in
    ai_addr), for freeaddrinfo(). Dies if there is none. */
-static struct addrinfo *resolve(const char *address, int family)
+static struct addrinfo *resolve(const char *address, int family, int flags)
 {
     if (strchr(address, ':') == NULL)
         die(address, "missing port");
     char host[HOST_SIZE];
     const char *port = split_hostport(address, host);
-    const struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM};
+    const struct addrinfo hints = {
+        .ai_flags = flags, .ai_family = family, .ai_socktype = SOCK_STREAM};
     struct addrinfo *list;
     int error = getaddrinfo(*host ? host : NULL, port, &hints, &list);
     if (error != 0)
@@ -74,12 +75,12 @@ static struct addrinfo *resolve(const char *address, int family)
    Returns the socket. Dies if it cannot be done. */
 static int dial_tcp(const char *local, const char *address, int family)
 {
-    struct addrinfo *server = resolve(address, family);
+    struct addrinfo *server = resolve(address, family, 0);
     int fd = socket(server->ai_family, server->ai_socktype, server->ai_protocol);
     if (fd < 0)
         die(address, strerror(errno));
     if (local != NULL) { /* else connect() chooses the address and the port */
-        struct addrinfo *own = resolve(local, family);
+        struct addrinfo *own = resolve(local, family, AI_PASSIVE); /* :PORT is any */
         if (bind(fd, own->ai_addr, own->ai_addrlen) < 0)
             die(local, strerror(errno));
         freeaddrinfo(own);
@@ -113,16 +114,16 @@ static ssize_t prompt(struct reader *user, struct reader *server, char **line)
             show_line(server, "->: ");
         say(">> ");
         bool gone = false;
-        while (!gone && !has_line(server)) {
+        while (!gone) {
             bool typed = has_line(user);
             struct pollfd ready[] = {{user->fd, POLLIN, 0}, {server->fd, POLLIN, 0}};
             poll(ready, 2, typed ? 0 : -1);
             gone = ready[1].revents != 0 && fill(server) <= 0 && !typed;
-            if (typed && !has_line(server))
+            if (has_line(server))
+                break;
+            if (typed)
                 return read_line(user, line);
-            ssize_t n = 1;
-            if (!typed && ready[0].revents != 0)
-                n = fill(user);
+            ssize_t n = ready[0].revents != 0 ? fill(user) : 1;
             if (n <= 0)
                 return n;
         }
@@ -143,8 +144,7 @@ static void talk(struct reader *user, struct reader *server)
             die("server", errno == EPIPE || errno == ECONNRESET ? "connection closed"
                                                                 : strerror(errno));
         if (is_stop(line, (size_t)length)) {
-            shutdown(server->fd,
-                     SHUT_WR); /* no more from us; what does the server say? */
+            shutdown(server->fd, SHUT_WR); /* no more from us; and from the server? */
             say("->: ");
             while (show_line(server, ""))
                 ;
@@ -291,7 +291,7 @@ static bool is_stop(const char *line, size_t length)
     return length == 4 && memcmp(line, "STOP", 4) == 0;
 }
 
-/* Print text that does not end a line, and have it seen. */
+/* Print text as it is, and have it seen. Dies if it cannot be. */
 static void say(const char *text)
 {
     fputs(text, stdout);

@@ -100,16 +100,16 @@ static ssize_t prompt(struct reader *user, struct reader *server, char **line)
             show_line(server, "->: ");
         say(">> ");
         bool gone = false;
-        while (!gone && !has_line(server)) {
+        while (!gone) {
             bool typed = has_line(user);
             struct pollfd ready[] = {{user->fd, POLLIN, 0}, {server->fd, POLLIN, 0}};
             poll(ready, 2, typed ? 0 : -1);
             gone = ready[1].revents != 0 && fill(server) <= 0 && !typed;
-            if (typed && !has_line(server))
+            if (has_line(server))
+                break;
+            if (typed)
                 return read_line(user, line);
-            ssize_t n = 1;
-            if (!typed && ready[0].revents != 0)
-                n = fill(user);
+            ssize_t n = ready[0].revents != 0 ? fill(user) : 1;
             if (n <= 0)
                 return n;
         }
@@ -130,8 +130,7 @@ static void talk(struct reader *user, struct reader *server)
             die("server", errno == EPIPE || errno == ECONNRESET ? "connection closed"
                                                                 : strerror(errno));
         if (is_stop(line, (size_t)length)) {
-            shutdown(server->fd,
-                     SHUT_WR); /* no more from us; what does the server say? */
+            shutdown(server->fd, SHUT_WR); /* no more from us; and from the server? */
             say("->: ");
             while (show_line(server, ""))
                 ;
@@ -148,7 +147,8 @@ static void talk(struct reader *user, struct reader *server)
 
 int main(int argc, char **argv)
 {
-    for (int option; (option = getopt(argc, argv, "h")) != -1;) {
+    int option = getopt(argc, argv, "h");
+    if (option != -1) {
         fputs(usage, option == 'h' ? stdout : stderr);
         return option == 'h' ? 0 : 2;
     }
@@ -274,7 +274,7 @@ static bool is_stop(const char *line, size_t length)
     return length == 4 && memcmp(line, "STOP", 4) == 0;
 }
 
-/* Print text that does not end a line, and have it seen. */
+/* Print text as it is, and have it seen. Dies if it cannot be. */
 static void say(const char *text)
 {
     fputs(text, stdout);

@@ -145,6 +145,16 @@ unasked() {
         send 'hi\n' drain reset
     server_leaves 'the server closes after half a reply' '>> ->: ha\n>> \n' send ha close
 
+    at_keyboard await "$T/stopped" send 'bye\n' touch "$T/sent" eof
+    kill -STOP "$CLIENT" # what comes now comes at once
+    : >"$T/stopped"
+    reached sent
+    end_input
+    kill -CONT "$CLIENT"
+    await_end "$CLIENT"
+    gives 'a line and the end of stdin at once: the line is printed' 0 '>> \n->: bye\n>> \n' ''
+    peer_ends 'a line and the end of stdin at once: on the wire'
+
     at_keyboard eof
     kill -INT "$CLIENT"
     await_end "$CLIENT"

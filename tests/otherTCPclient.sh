@@ -22,6 +22,10 @@ _port=$("$PEER" free-port)
 reaches 127.0.0.1 "127.0.0.2 $_port" "127.0.0.1:@ 127.0.0.2:$_port"
 _port=$("$PEER" free-port)
 reaches 127.0.0.1 "127.0.0.1 $_port" "127.0.0.1:@ :$_port"
+_own=$(hostname -I | tr ' ' '\n' | grep -m 1 '\.')
+if possible 'LOCAL is any address' 'only loopback here' [ -n "$_own" ]; then
+    reaches "$_own" "$_own *" "$_own:@ :0"
+fi
 if has_ipv6 '-6'; then
     reaches '[::1]' '::1 *' '-6 [::1]:@'
     _port=$("$PEER" free-port)

@@ -155,6 +155,7 @@ done
 serve udpS 0
 SERVER_OUT=$OUT
 typed 'hello\nSTOP\n' udpC "localhost:$PORT"
+wait_for 10 has "$SERVER_OUT" "data: "
 _number=$(sed -n 's/^data: //p' "$SERVER_OUT")
 gives 'the chapter: a session with udpS, localhost is IPv4' 0 \
     "The UDP server is 127.0.0.1:$PORT\n>> Reply: $_number\n>> Exiting UDP client!\n" ''

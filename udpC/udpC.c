@@ -10,8 +10,8 @@
  *   c.Write(data)                    send: a datagram goes whole or not at all
  *   c.ReadFromUDP(buffer)            poll and recv: a reply may never come
  *
- * Not as in the chapter: it waits 2 s and no longer; a late reply is not taken for that
- * to the next line; an error says what was wrong; the end of stdin is noticed.
+ * Not as in the chapter: it waits 2 s and no longer; what comes before the next line is
+ * sent is not taken for its reply; an error says what was wrong; stdin may end.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <ctype.h>
@@ -230,7 +230,7 @@ static bool is_stop(const char *line, size_t length)
     return length == 4 && memcmp(line, "STOP", 4) == 0;
 }
 
-/* Print text that does not end a line, and have it seen. */
+/* Print text as it is, and have it seen. Dies if it cannot be. */
 static void say(const char *text)
 {
     fputs(text, stdout);

@@ -69,8 +69,8 @@ static struct sockaddr_un address_of_path(void)
     return address;
 }
 
-/* Remove the socket at the path if nobody listens there. Returns whether it is gone. (If
-   two servers find it dead in the same instant, the last one to bind has the path.) */
+/* Remove the socket at the path if nobody listens there. Returns whether it is gone. (Of
+   two servers that start in the same instant, the last one to bind has the path.) */
 static bool remove_dead(const struct sockaddr_un *address)
 {
     struct stat file;
@@ -84,7 +84,7 @@ static bool remove_dead(const struct sockaddr_un *address)
     return dead && unlink(path) == 0;
 }
 
-/* The handler of the server's SIGINT and SIGTERM. */
+/* The handler of the server's SIGINT and SIGTERM. (Whose file it is by now is not asked.) */
 static void remove_and_leave(int signal_number)
 {
     (void)signal_number;
@@ -201,9 +201,9 @@ static void show_echo(struct reader *server)
     do {
         char *reply;
         ssize_t length = read_line(server, &reply);
-        bool gone = length == 0 || (length < 0 && errno == ECONNRESET);
         if (length <= 0)
-            die("server", gone ? "connection closed" : strerror(errno));
+            die("server", length == 0 || errno == ECONNRESET ? "connection closed"
+                                                             : strerror(errno));
         if (print("Read: ", reply, (size_t)length) < 0)
             die("stdout", strerror(errno));
     } while (has_line(server));
@@ -364,7 +364,7 @@ static bool is_stop(const char *line, size_t length)
     return length == 4 && memcmp(line, "STOP", 4) == 0;
 }
 
-/* Print text that does not end a line, and have it seen. */
+/* Print text as it is, and have it seen. Dies if it cannot be. */
 static void say(const char *text)
 {
     fputs(text, stdout);

@@ -89,7 +89,7 @@ static const char token_characters[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 static int signal_pipe[2]; /* the handler writes into it */
 static FILE *random_file;  /* the kernel's random bytes */
-static bool closing;       /* a Close has been sent: nothing may follow it */
+static bool closing;       /* write_frame() has sent a Close: nothing may follow it */
 
 static void check_answer(struct websocket *ws, const char *accept);
 static int read_frame(struct websocket *ws);
@@ -167,7 +167,6 @@ static void say_goodbye(struct websocket *ws)
 {
     unsigned char normal[] = {1000 >> 8, 1000 & 0xff};
     write_frame(ws, CLOSE, normal, sizeof normal);
-    signal(SIGALRM, note_signal);
     alarm(2);
 }
 
@@ -176,11 +175,10 @@ static void say_goodbye(struct websocket *ws)
 static bool take_frame(struct websocket *ws, bool echo)
 {
     int event = read_frame(ws);
-    int printed =
-        event == TEXT ? print("Received: ", (char *)ws->message, ws->length) : 0;
+    bool fail = event == TEXT && print("Received: ", (char *)ws->message, ws->length) < 0;
     if (event == BINARY)
-        printed = printf("Received: %zu bytes\n", ws->length) < 0 || fflush(stdout) != 0;
-    if (printed != 0)
+        fail = printf("Received: %zu bytes\n", ws->length) < 0 || fflush(stdout) != 0;
+    if (fail)
         die("stdout", strerror(errno));
     if (echo && (event == TEXT || event == BINARY))
         write_frame(ws, event, ws->message, ws->length);
@@ -216,10 +214,10 @@ static void exchange(struct websocket *ws, int patience, bool echo)
         while (ws->start < ws->end)
             if (!take_frame(ws, echo))
                 return;
-        if (!flush(ws) && !closing)
-            die("server", "connection closed");
         struct pollfd ready[] = {
             {ws->fd, POLLIN, 0}, {signal_pipe[0], POLLIN, 0}, {user.fd, POLLIN, 0}};
+        if (!flush(ws) && !closing && poll(ready, 1, 0) == 0) /* it has not said why */
+            die("server", "connection closed");
         long long left = wake - now_ms();
         int limit = patience == 0 || closing ? -1 : left > 0 ? (int)left : 0;
         int n = poll(ready, closing ? 1 : echo ? 2 : 3, limit);
@@ -249,8 +247,9 @@ static void note_signal(int signal_number)
 {
     if (signal_number == SIGALRM)
         _exit(0);
+    alarm(2); /* poll() may be far away, in a frame that never ends */
     ssize_t written = write(signal_pipe[1], "", 1);
-    (void)written; /* a full pipe wakes poll() as well */
+    (void)written; /* two bytes at most (SA_RESETHAND) */
 }
 
 int main(int argc, char **argv)
@@ -289,6 +288,7 @@ int main(int argc, char **argv)
                                      .sa_flags = (int)SA_RESETHAND | SA_RESTART};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    signal(SIGALRM, note_signal);
     exchange(&ws, echo || !isatty(STDIN_FILENO) ? 0 : patience, echo);
     bool good = ws.code == 0 || ws.code == 1000 || ws.code == 1001;
     if (ws.why != NULL)
@@ -368,7 +368,7 @@ static bool write_frame(struct websocket *ws, int opcode, unsigned char *data,
 {
     if (closing)
         return true;
-    closing = opcode == CLOSE;
+    closing = opcode == CLOSE && !ws->broken;
     if (sizeof ws->out - ws->ready < 14 && !flush(ws))
         return false;
     unsigned char mask[4], *p = ws->out + ws->ready;
@@ -410,7 +410,7 @@ static bool close_with(struct websocket *ws, unsigned code, const char *why)
    Returns false when it is gone. */
 static bool receive(struct websocket *ws)
 {
-    for (bool asked = false; flush(ws);) {
+    for (bool asked = false; flush(ws) || !peer_masks;) { /* a client reads on */
         ssize_t n = read(ws->fd, ws->in, sizeof ws->in);
         ws->start = 0;
         ws->end = n > 0 ? (size_t)n : 0;
@@ -515,15 +515,15 @@ static bool take_control(struct websocket *ws, const struct frame *f)
     return close_with(ws, code, NULL);
 }
 
-/* Make room for a message of n bytes, twice what there is at least. Returns whether there
+/* Make room for a message of n bytes, twice what there is if it may be. Returns whether there
    was the memory. */
 static bool reserve(struct websocket *ws, size_t n)
 {
     if (n <= ws->size && ws->message != NULL)
         return true;
-    size_t size = ws->size < 512 ? 1024 : 2 * ws->size;
+    size_t size = ws->size == 0 ? 1024 : 2 * ws->size;
     if (size < n || size > MESSAGE_LIMIT)
-        size = n < 1024 ? 1024 : n;
+        size = n;
     unsigned char *larger = realloc(ws->message, size);
     if (larger == NULL)
         return false;

@@ -192,17 +192,17 @@ static bool upgrade(struct websocket *ws)
             respond(ws->fd, answer);
         return false;
     }
-    char accept[29], head[160];
-    accept_key(r.key, accept);
+    char accept_value[29], head[160];
+    accept_key(r.key, accept_value);
     int length = snprintf(head, sizeof head,
                           "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                           "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
-                          accept);
+                          accept_value);
     return write_all(ws->fd, head, (size_t)length) == 0;
 }
 
 /* The thread of one client. One that is silent for 30 s is asked whether it is there, by
-   receive(); one that takes nothing for 20 s is gone. */
+   receive(); one that takes nothing is gone after a few writes of 20 s. */
 static void *handle_connection(void *argument)
 {
     struct websocket *ws = argument;
@@ -257,7 +257,7 @@ int main(int argc, char **argv)
         struct websocket *ws;
         while ((ws = malloc(sizeof *ws)) == NULL)
             hold_on("malloc", errno);
-        memset(ws, 0, offsetof(struct websocket, in)); /* but not in[], page by page */
+        memset(ws, 0, offsetof(struct websocket, in)); /* in[] has no memory yet */
         ws->fd = accept_client(listener);
         pthread_t thread;
         int error;
@@ -370,7 +370,7 @@ static bool close_with(struct websocket *ws, unsigned code, const char *why)
    Returns false when it is gone. */
 static bool receive(struct websocket *ws)
 {
-    for (bool asked = false; flush(ws);) {
+    for (bool asked = false; flush(ws) || !peer_masks;) { /* a client reads on */
         ssize_t n = read(ws->fd, ws->in, sizeof ws->in);
         ws->start = 0;
         ws->end = n > 0 ? (size_t)n : 0;
@@ -475,15 +475,15 @@ static bool take_control(struct websocket *ws, const struct frame *f)
     return close_with(ws, code, NULL);
 }
 
-/* Make room for a message of n bytes, twice what there is at least. Returns whether there
+/* Make room for a message of n bytes, twice what there is if it may be. Returns whether there
    was the memory. */
 static bool reserve(struct websocket *ws, size_t n)
 {
     if (n <= ws->size && ws->message != NULL)
         return true;
-    size_t size = ws->size < 512 ? 1024 : 2 * ws->size;
+    size_t size = ws->size == 0 ? 1024 : 2 * ws->size;
     if (size < n || size > MESSAGE_LIMIT)
-        size = n < 1024 ? 1024 : n;
+        size = n;
     unsigned char *larger = realloc(ws->message, size);
     if (larger == NULL)
         return false;
@@ -929,7 +929,7 @@ static void log_message(int opcode, const unsigned char *message, size_t length)
 }
 
 /* Close the connection: first the sending side, then, when the client has closed too or
-   after 2 s, all of it. Closed with bytes in it that nobody has read, it would be reset,
+   after 2 to 4 s, all of it. Closed with bytes in it that nobody has read, it would be reset,
    and the client might never read what was sent last (RFC 7230, section 6.6). To one that
    takes nothing a reset is right: the kernel forgets what was to be sent. */
 static void finish(struct websocket *ws)

@@ -3,7 +3,9 @@
 
 Each check starts the program with a raw server of its own to talk to.
 """
+import contextlib
 import os
+import re
 import signal
 import sys
 import threading
@@ -37,6 +39,11 @@ class Session(Client):
     def interrupt(self):
         self.answers_ping()
         self.process.send_signal(signal.SIGINT)
+
+    def waits(self):
+        """How often it has waited for something."""
+        with open(self.proc('status')) as status:
+            return int(re.search(r'\nvoluntary_ctxt_switches:\t(\d+)', status.read())[1])
 
     def shows(self, words):
         """This is on stdout behind the first line, and soon."""
@@ -89,6 +96,22 @@ def _(command):
         s.hang_up()
         s.ws.takes(lines[-1])
         s.says_goodbye('Received: meanwhile\n')
+
+
+@check('the server refuses in the middle of 5 MB of lines: closed with 1009, exit 1')
+def _(command):
+    def typing():
+        with contextlib.suppress(OSError):
+            s.type((b'x' * 1000 + b'\n') * 5000)
+
+    with Session(command) as s:
+        keyboard = threading.Thread(target=typing, daemon=True)
+        keyboard.start()
+        s.ws.takes('x' * 1000)
+        s.ws.send(close(1009))
+        s.ws.sock.close()
+        s.ends(1, 'wsClient: closed with 1009')
+        keyboard.join()
 
 
 @check('messages are printed as they come, in full, their control bytes as \\xNN')
@@ -146,6 +169,17 @@ def _(command):
         s.ws.takes(closed())
         s.process.send_signal(signal.SIGINT)
         s.ends(-signal.SIGINT, '')
+
+
+@check('SIGINT in the middle of a frame: exit 0')
+def _(command):
+    with Session(command) as s:
+        s.answers_ping()
+        idle = s.waits()
+        s.ws.send(text('half', length=100))
+        becomes(True, lambda: s.waits() > idle, 'it has begun to read')
+        s.process.send_signal(signal.SIGINT)
+        s.ends(0, '')
 
 
 def go_on(s):
