@@ -5,18 +5,16 @@
  *     floor line 0     an answer for each newline, one write for each read
  *     floor date 0     the same, the answer being a date
  *     floor udp 0      a number for each datagram: recvfrom and sendto
- *     floor ws 0       the same as echo: frames unread
  *
- * The bare servers that the suite's own are measured against: blocking calls, no checks, no
- * limits.
+ * The bare servers that the suite's own are measured against: blocking calls, no checks,
+ * no limits.
  */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE
 #include <arpa/inet.h>
-#include <errno.h>
+#include <err.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +23,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { STACK = 64 * 1024, ANSWERS = 256 };
+enum { STACK = 64 * 1024, LINES = 256 };
 
 struct client {
     int fd;
@@ -33,64 +31,41 @@ struct client {
     char buffer[64 * 1024];
 };
 
-static const char *work, *address;
-
-static _Noreturn void die(const char *what)
-{
-    fprintf(stderr, "floor: %s: %s\n", what, strerror(errno));
-    exit(1);
-}
-
-static bool write_all(int fd, const char *p, size_t n)
-{
-    while (n > 0) {
-        ssize_t w = write(fd, p, n);
-        if (w <= 0)
-            return false;
-        p += w;
-        n -= (size_t)w;
-    }
-    return true;
-}
+static const char *work;
 
 static void echo(struct client *c)
 {
     ssize_t n;
     while ((n = read(c->fd, c->buffer, sizeof c->buffer)) > 0 &&
-           write_all(c->fd, c->buffer, (size_t)n))
+           write(c->fd, c->buffer, (size_t)n) == n)
         ;
 }
 
 /* Answers lie ready in a row: as many as there were newlines go out in one write. */
 static void answer_lines(struct client *c)
 {
-    char answer[64], row[ANSWERS * sizeof answer];
-    size_t length =
-        (size_t)snprintf(answer, sizeof answer, "Client number: %u\n", c->number);
-    if (strcmp(work, "date") == 0)
-        length = (size_t)snprintf(answer, sizeof answer, "2026-01-01T00:00:00Z\n");
-    for (size_t i = 0; i < ANSWERS; i++)
+    char answer[64] = "2026-01-01T00:00:00Z\n", row[LINES * sizeof answer];
+    if (strcmp(work, "line") == 0)
+        snprintf(answer, sizeof answer, "Client number: %u\n", c->number);
+    size_t length = strlen(answer);
+    for (size_t i = 0; i < LINES; i++)
         memcpy(row + i * length, answer, length);
-    bool good = true;
-    for (ssize_t n; good && (n = read(c->fd, c->buffer, sizeof c->buffer)) > 0;) {
-        size_t lines = 0, batch;
-        const char *end = c->buffer + n;
-        for (char *p = c->buffer; (p = memchr(p, '\n', (size_t)(end - p))) != NULL; p++)
-            lines++;
-        for (; good && lines > 0; lines -= batch) {
-            batch = lines < ANSWERS ? lines : ANSWERS;
-            good = write_all(c->fd, row, batch * length);
-        }
+    for (ssize_t n; (n = read(c->fd, c->buffer, LINES)) > 0;) {
+        size_t size = 0;
+        for (ssize_t i = 0; i < n; i++)
+            size += c->buffer[i] == '\n' ? length : 0;
+        if (write(c->fd, row, size) < 0)
+            break;
     }
 }
 
 static void *serve(void *argument)
 {
     struct client *c = argument;
-    if (strcmp(work, "line") == 0 || strcmp(work, "date") == 0)
-        answer_lines(c);
-    else
+    if (strcmp(work, "echo") == 0)
         echo(c);
+    else
+        answer_lines(c);
     close(c->fd);
     free(c);
     return NULL;
@@ -107,20 +82,20 @@ static _Noreturn void serve_udp(int fd)
     }
 }
 
-static int listen_on(bool udp)
+static int listen_on(const char *address, bool udp)
 {
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     struct sockaddr_in in = {.sin_family = AF_INET,
                              .sin_port = htons((in_port_t)strtoul(address, NULL, 10)),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    bool path = strchr(address, '/') != NULL;
+    bool path = *address == '/';
     socklen_t length = path ? sizeof un : sizeof in;
     snprintf(un.sun_path, sizeof un.sun_path, "%s", address);
     int fd = socket(path ? AF_UNIX : AF_INET, udp ? SOCK_DGRAM : SOCK_STREAM, 0);
     if (fd < 0 ||
         bind(fd, path ? (struct sockaddr *)&un : (struct sockaddr *)&in, length) != 0 ||
         (!udp && listen(fd, SOMAXCONN) != 0))
-        die(address);
+        err(1, "%s", address);
     if (udp)
         setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &(int){4 << 20}, sizeof(int));
     if (!path)
@@ -133,11 +108,9 @@ int main(int argc, char **argv)
 {
     if (argc != 3)
         return 2;
-    signal(SIGPIPE, SIG_IGN);
     work = argv[1];
-    address = argv[2];
     bool udp = strcmp(work, "udp") == 0;
-    int listener = listen_on(udp);
+    int listener = listen_on(argv[2], udp);
     if (udp)
         serve_udp(listener);
     pthread_attr_t attributes;
@@ -147,11 +120,11 @@ int main(int argc, char **argv)
     for (unsigned number = 1;; number++) {
         struct client *c = malloc(sizeof *c);
         if (c == NULL || (c->fd = accept(listener, NULL, NULL)) < 0)
-            die("accept");
+            err(1, "accept");
         c->number = number;
         setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
         pthread_t thread;
-        if ((errno = pthread_create(&thread, &attributes, serve, c)) != 0)
-            die("pthread_create");
+        if (pthread_create(&thread, &attributes, serve, c) != 0)
+            errx(1, "no thread");
     }
 }

@@ -1,38 +1,36 @@
 /* load.c - the suite's load generator: epoll, batches, every answer checked
  *
  *     cc -std=c11 -O2 -o load load.c
- *     load -P PID [OPTION...] MODE WORK PORT|/PATH
+ *     load [OPTION...] MODE WORK PORT|/PATH PID
  *     load start PROGRAM [ARG...]
  *
- * MODE is closed (a request goes out when an answer has come), paced (one a second from each
- * connection), idle or talked (connections, of which each has had an answer: their memory),
- * or burst (all requests at once, then the answers). WORK is line (hello, answered by Client
- * number: N), date (hello, answered by date and time), echo, udp (a datagram, answered by a
- * number), ws, ascii or korean (WebSocket messages, binary or text, echoed), or raw (their
- * frames come back as they went). start tells how long PROGRAM took to its first line on
- * stderr, and its memory.
+ * MODE is closed (a request goes out when an answer has come), paced (one a second from
+ * each connection) or once (all requests, then all answers; tells what memory of the
+ * server, PID, the connections take). WORK is line (answered by Client number: N), date
+ * (by date and time), udp (a datagram, by a number), echo, ws, ascii or korean (WebSocket
+ * messages, binary or text, echoed), or raw (their frames come back as they went). start
+ * tells how long PROGRAM took to its first line on stderr, and its memory.
  *     -c N    connections, 1
- *     -p N    requests in flight on each, 1; if paced, at most
+ *     -p N    requests in flight on each, 1
  *     -t N    seconds that are measured, 1
- *     -s N    bytes in an echo or in the payload of a message, 6
- *     -P PID  the server, whose CPU time and resident memory are told
+ *     -s N    bytes in a request, or in the payload of a message, 6
  *
- * Prints one line of key=value pairs. In the closed loop the connections are shared out
- * among processes of one thread each: one alone is paced by its own rounds, which hides how
- * a server does when clients come as they please. All this may use what only Linux has; the
+ * Prints one line of key=value pairs, where errors is the number of answers that have not
+ * come. The first that is wrong ends it. All this may use what only Linux has; the
  * programs it measures may not.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <err.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <regex.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +43,7 @@
 #include <unistd.h>
 
 enum {
-    JOBS = 2,             /* processes that share the connections in the closed loop */
+    JOBS = 2,             /* processes of the closed loop */
     RECEIVE = 256 * 1024, /* bytes taken in one read */
     RING = 4096,          /* small requests are laid out in a ring of about this size */
     LONGEST = 1 << 20     /* latency in us that is told from longer ones */
@@ -53,11 +51,12 @@ enum {
 
 static const uint64_t SECOND = 1000000000;
 
-enum work { LINE, DATE, ECHO, UDP, RAW, WS, ASCII, KOREAN }; /* frames from RAW on */
-static char *const work_names[] = {"line", "date",  "echo",   "udp", "raw",
+/* Lines up to DATE, binary from ECHO to WS, frames from RAW on. */
+enum work { LINE, DATE, UDP, ECHO, RAW, WS, ASCII, KOREAN };
+static char *const work_names[] = {"line", "date",  "udp",    "echo", "raw",
                                    "ws",   "ascii", "korean", NULL};
-enum mode { CLOSED, PACED, IDLE, TALKED, BURST };
-static char *const mode_names[] = {"closed", "paced", "idle", "talked", "burst", NULL};
+enum mode { CLOSED, PACED, ONCE };
+static char *const mode_names[] = {"closed", "paced", "once", NULL};
 
 /* What is said first on a connection, how the answer ends, and what it is. Of lines all
    later answers are the same; the WebSocket's key is that of RFC 6455, section 1.3. */
@@ -74,25 +73,20 @@ static const struct first {
             "\r\n\r\n", "^HTTP/1.1 101 .*: s3pPLMBiTxaQ9kYGzzhZRbK[+]xOo=\r\n"},
 };
 
-struct conn {
-    int fd;
-    bool waiting;              /* for room to write */
-    unsigned in_flight;        /* requests issued and not yet answered */
-    unsigned oldest;           /* index of the oldest of them in stamps */
-    uint64_t *stamps;          /* when each request in flight was issued, a ring */
-    size_t unsent;             /* bytes issued and not yet written */
-    size_t out;                /* where in the ring of requests the next byte is */
-    size_t in;                 /* where in want the next byte is */
-    const unsigned char *want; /* what the server has to send, over and over */
-    size_t want_size;
-    size_t answer_size; /* bytes of one answer */
+struct ring {
+    unsigned char *bytes;
+    size_t size, one; /* of all of it, of one request or answer */
 };
 
-/* What one process has counted, in memory that all of them share; nothing but counts. */
-struct tally {
-    uint64_t answers, bytes; /* that came in the measured time */
-    uint64_t wrong, lost;
-    uint64_t histogram[LONGEST]; /* of latencies in us */
+struct conn {
+    int fd;
+    bool waiting;       /* for room to write */
+    unsigned in_flight; /* requests issued and not yet answered */
+    unsigned answered;  /* counted if paced */
+    size_t unsent;      /* bytes issued and not yet written */
+    size_t out;         /* where in the ring of requests the next byte is */
+    size_t in;          /* where in want the next byte is */
+    struct ring want;   /* what the server has to send, over and over */
 };
 
 static enum work work;
@@ -105,16 +99,17 @@ static pid_t server;
 
 static struct conn *all;
 static int epoll;
-static unsigned char *requests, *echoes; /* rings of whole requests and their answers */
-static size_t request_size, request_ring, echo_size, echo_ring;
-static struct tally *tally;                  /* this process's own */
-static bool measuring = true, asking = true; /* answers count; each is asked for anew */
+static struct ring requests, answers;
+static uint64_t begin, end = UINT64_MAX; /* of the measured time */
+static unsigned in_flight;               /* on all connections of this process */
+static unsigned histogram[LONGEST];      /* of latencies in us, if paced */
 
-static _Noreturn void die(const char *what, const char *why)
-{
-    fprintf(stderr, "load: %s: %s\n", what, why);
-    exit(1);
-}
+/* What all processes have counted, in memory that they share. */
+struct tally {
+    _Atomic uint64_t answers, bytes; /* that came in the measured time */
+    _Atomic unsigned errors;         /* answers that never came */
+};
+static struct tally *tally;
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -139,29 +134,17 @@ static uint64_t server_cpu_ns(void)
 {
     clockid_t clock;
     if (clock_getcpuclockid(server, &clock) != 0)
-        die("server", "has ended");
+        errx(1, "the server has ended");
     return clock_ns(clock);
 }
 
-/* The server's resident memory in KiB. smaps_rollup counts pages; VmRSS in status may be
-   some 100 KiB off, as the kernel adds up each CPU's share only now and then. */
-static long server_kib(void)
+/* Wait until the server has not run for 0.2 s, 5 s at most. Returns its resident memory
+   in KiB. smaps_rollup counts pages; VmRSS in status may be some 100 KiB off, as the
+   kernel adds up each CPU's share only now and then. */
+static long settled_kib(void)
 {
     char path[64], line[256];
     long kib = 0;
-    snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)server);
-    FILE *f = fopen(path, "r");
-    if (f == NULL)
-        die(path, strerror(errno));
-    while (kib == 0 && fgets(line, sizeof line, f) != NULL)
-        sscanf(line, "Rss: %ld", &kib);
-    fclose(f);
-    return kib;
-}
-
-/* Wait until the server has not run for 0.2 s, 5 s at most. Returns its memory. */
-static long settled_kib(void)
-{
     uint64_t last = 0;
     for (int i = 0, still = 0; i < 100 && still < 4; i++) {
         sleep_until(now_ns() + SECOND / 20);
@@ -169,97 +152,68 @@ static long settled_kib(void)
         still = cpu - last < SECOND / 2000 ? still + 1 : 0;
         last = cpu;
     }
-    return server_kib();
+    snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)server);
+    FILE *f = fopen(path, "r");
+    if (f == NULL)
+        err(1, "%s", path);
+    while (kib == 0 && fgets(line, sizeof line, f) != NULL)
+        sscanf(line, "Rss: %ld", &kib);
+    fclose(f);
+    return kib;
 }
 
-/* The time under which a share of the answers came, in us. */
-static unsigned percentile(double share)
-{
-    uint64_t seen = 0;
-    unsigned us = 0;
-    while (us < LONGEST - 1 &&
-           (double)(seen += tally->histogram[us]) < share * (double)tally->answers)
-        us++;
-    return us;
-}
-
-/* Print what was counted in so many ns, in which the server used cpu ns. */
-static void report(uint64_t took, uint64_t cpu)
-{
-    double n = (double)tally->answers, s = (double)took / 1e9;
-    printf("work=%s mode=%s conns=%u pipeline=%u size=%zu seconds=%.3f answers=%.0f "
-           "rps=%.1f mbps=%.3f p50_us=%u p99_us=%u cpu_us=%.4f rss_kib=%ld",
-           work_names[work], mode_names[mode], conns, pipeline, size, s, n, n / s,
-           (double)tally->bytes / 1e6 / s, percentile(0.5), percentile(0.99),
-           n > 0 ? (double)cpu / 1e3 / n : 0, server_kib());
-}
-
-/* Bytes that differ from one k to the next; ASCII letters in a text, with Korean words
+/* Bytes that differ from one call to the next; ASCII letters in a text, with Korean words
    among them. */
-static void fill(unsigned char *p, size_t n, unsigned k)
+static void fill(unsigned char *p, size_t n)
 {
     static const char words[] =
         "네트워크 프로그래밍, TCP/IP and UDP: 웹소켓 message 하나. ";
-    uint32_t x = 2463534242U + k * 7919;
-    for (size_t i = 0; i < n; i++) {
-        x ^= x << 13;
-        x ^= x >> 17;
-        x ^= x << 5;
-        p[i] = (unsigned char)(work < ASCII ? x : 'a' + x % 26);
-    }
+    bool binary = work >= ECHO && work <= WS;
+    for (size_t i = 0; i < n; i++)
+        p[i] = (unsigned char)(binary ? random() : 'a' + random() % 26);
     size_t length = sizeof words - 1;
     for (size_t i = 0; work == KOREAN && i + length <= n; i += length + 1)
         memcpy(p + i, words, length);
 }
 
-/* Write a frame's header for a payload of n bytes; returns its length. */
-static size_t frame_header(unsigned char *p, size_t n, bool masked)
-{
-    size_t at = 2, bytes = n < 126 ? 0 : n < 65536 ? 2 : 8;
-    p[0] = work < ASCII ? 0x82 : 0x81;
-    p[1] = (unsigned char)(bytes == 0 ? n : bytes == 2 ? 126 : 127);
-    p[1] = (unsigned char)(p[1] | (masked ? 0x80 : 0));
-    for (size_t i = bytes; i > 0; i--)
-        p[at++] = (unsigned char)((uint64_t)n >> (8 * (i - 1)));
-    return at;
-}
-
-/* Lay out a ring of requests, and a ring of the answers to them where they are known. Each
-   has its own bytes and mask, so that one answer cannot pass for another's. */
+/* Lay out a ring of requests and one of echoes of them. Each has its own bytes and mask,
+   so that one answer cannot pass for another's. */
 static void lay_out_requests(void)
 {
     unsigned n = size >= RING ? 2 : (unsigned)(RING / size);
-    requests = malloc(n * (size + 14));
-    echoes = malloc(n * (size + 14));
-    if (requests == NULL || echoes == NULL)
-        die("malloc", strerror(errno));
-    unsigned char *out = requests, *in = echoes;
+    unsigned char *out = requests.bytes = malloc(n * (size + 14));
+    unsigned char *in = answers.bytes = malloc(n * (size + 14));
+    if (out == NULL || in == NULL)
+        err(1, "malloc");
+    size_t width = size < 126 ? 0 : size < 65536 ? 2 : 8; /* of a frame's longer length */
+    unsigned char header[10] = {work < ASCII ? 0x82 : 0x81};
+    header[1] = (unsigned char)(width == 0 ? size : width == 2 ? 126 : 127);
+    for (size_t i = 0; i < width; i++)
+        header[1 + width - i] = (unsigned char)((uint64_t)size >> (8 * i));
     for (unsigned k = 0; k < n; k++) {
         unsigned char mask[4] = {0};
         if (work >= RAW) {
-            in += frame_header(in, size, false);
-            out += frame_header(out, size, true);
-            fill(mask, sizeof mask, k);
-            memcpy(out, mask, sizeof mask);
-            out += sizeof mask;
+            fill(mask, sizeof mask);
+            memcpy(in, header, 2 + width);
+            memcpy(out, header, 2 + width);
+            out[1] |= 0x80;
+            memcpy(out + 2 + width, mask, sizeof mask);
+            in += 2 + width;
+            out += 2 + width + sizeof mask;
         }
-        if (work == ECHO || work >= RAW)
-            fill(in, size, k);
-        else
-            memcpy(in, "hello\n", size);
+        fill(in, size);
+        if (work <= DATE)
+            in[size - 1] = '\n';
         for (size_t i = 0; i < size; i++)
             *out++ = in[i] ^ mask[i % 4];
         in += size;
     }
-    request_ring = (size_t)(out - requests);
-    request_size = request_ring / n;
-    echo_ring = (size_t)(in - echoes);
-    echo_size = echo_ring / n;
-    if (work == RAW) {
-        echoes = requests;
-        echo_size = request_size;
-        echo_ring = request_ring;
-    }
+    requests.size = (size_t)(out - requests.bytes);
+    requests.one = requests.size / n;
+    answers.size = (size_t)(in - answers.bytes);
+    answers.one = answers.size / n;
+    if (work == RAW)
+        answers = requests;
 }
 
 static int dial(void)
@@ -273,7 +227,7 @@ static int dial(void)
     int fd = socket(path ? AF_UNIX : AF_INET, work == UDP ? SOCK_DGRAM : SOCK_STREAM, 0);
     if (fd < 0 || connect(fd, path ? (struct sockaddr *)&un : (struct sockaddr *)&in,
                           path ? sizeof un : sizeof in) != 0)
-        die(address, strerror(errno));
+        err(1, "%s", address);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     return fd;
 }
@@ -286,82 +240,47 @@ static void introduce(struct conn *c)
     char text[1024] = "";
     size_t have = 0;
     if (write(c->fd, f->hello, strlen(f->hello)) != (ssize_t)strlen(f->hello))
-        die("write", strerror(errno));
-    while (strstr(text, f->end) == NULL) {
-        ssize_t n = read(c->fd, text + have, sizeof text - 1 - have);
+        err(1, "write");
+    for (ssize_t n; strstr(text, f->end) == NULL; have += (size_t)n) {
+        n = read(c->fd, text + have, sizeof text - 1 - have);
         if (n <= 0)
-            die("first answer", n < 0 ? strerror(errno) : "not whole");
-        have += (size_t)n;
-        text[have] = '\0';
+            errx(1, "the first answer is not whole: %s", text);
     }
     if (regcomp(&pattern, f->answer, REG_EXTENDED) != 0 ||
         regexec(&pattern, text, 0, NULL, 0) != 0)
-        die("first answer", "not what this work answers");
+        errx(1, "the first answer is wrong: %s", text);
     regfree(&pattern);
-    if (work < WS) {
-        c->want = (unsigned char *)strdup(text);
-        c->want_size = c->answer_size = have;
-    }
+    if (work <= DATE)
+        c->want = (struct ring){(unsigned char *)strdup(text), have, have};
 }
 
 static void open_all(void)
 {
     all = calloc(conns, sizeof *all);
-    uint64_t *stamps = calloc((size_t)conns * pipeline, sizeof *stamps);
-    if (all == NULL || stamps == NULL)
-        die("calloc", strerror(errno));
+    if (all == NULL)
+        err(1, "calloc");
     for (unsigned i = 0; i < conns; i++) {
-        struct conn *c = &all[i];
-        *c = (struct conn){.fd = dial(),
-                           .stamps = stamps + (size_t)i * pipeline,
-                           .want = echoes,
-                           .want_size = echo_ring,
-                           .answer_size = echo_size};
-        if (work >= WS || (work < ECHO && mode != IDLE))
-            introduce(c);
+        all[i].fd = dial();
+        all[i].want = answers;
+        if (work >= WS || (work <= DATE && pipeline > 0))
+            introduce(&all[i]);
     }
-}
-
-static void watch_all(void)
-{
-    epoll = epoll_create1(0);
-    for (unsigned i = 0; i < conns; i++) {
-        struct epoll_event e = {.events = EPOLLIN, .data.ptr = &all[i]};
-        if (epoll_ctl(epoll, EPOLL_CTL_ADD, all[i].fd, &e) != 0)
-            die("epoll_ctl", strerror(errno));
-    }
-}
-
-/* The connection's answers cannot be trusted any more: what is in flight on it is lost. */
-static void drop(struct conn *c)
-{
-    tally->wrong++;
-    tally->lost += c->in_flight;
-    c->in_flight = 0;
-    c->unsent = 0;
-    epoll_ctl(epoll, EPOLL_CTL_DEL, c->fd, NULL);
-    shutdown(c->fd, SHUT_RDWR);
-    c->fd = -1;
 }
 
 /* Write what was issued, as far as the socket takes it; datagrams one by one. */
 static void send_out(struct conn *c)
 {
     while (c->unsent > 0) {
-        size_t n = request_ring - c->out;
+        size_t n = requests.size - c->out;
         n = n < c->unsent ? n : c->unsent;
-        n = work == UDP ? request_size : n;
-        ssize_t w = send(c->fd, requests + c->out, n, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (w < 0 && errno != EAGAIN) {
-            drop(c);
-            return;
-        }
-        if (w > 0) {
-            c->unsent -= (size_t)w;
-            c->out += (size_t)w;
-            c->out = c->out == request_ring ? 0 : c->out;
-        }
-        if (w < (ssize_t)n)
+        n = work == UDP ? requests.one : n;
+        ssize_t w = send(c->fd, requests.bytes + c->out, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (w < 0 && errno != EAGAIN)
+            err(1, "send");
+        size_t sent = w > 0 ? (size_t)w : 0;
+        c->unsent -= sent;
+        c->out = (c->out + sent) % requests.size;
+        if (sent < n)
             break;
     }
     if (c->waiting != (c->unsent > 0)) {
@@ -372,13 +291,25 @@ static void send_out(struct conn *c)
     }
 }
 
-static void issue(struct conn *c, unsigned n, uint64_t now)
+static void issue(struct conn *c, unsigned n)
 {
-    c->unsent += n * request_size;
-    for (; n > 0; n--)
-        c->stamps[(c->oldest + c->in_flight++) % pipeline] = now;
+    in_flight += n;
+    c->in_flight += n;
+    c->unsent += n * requests.one;
     if (!c->waiting)
         send_out(c);
+}
+
+/* Watch all connections and issue so many requests on each. */
+static void start_all(unsigned n)
+{
+    epoll = epoll_create1(0);
+    for (unsigned i = 0; i < conns; i++) {
+        struct epoll_event e = {.events = EPOLLIN, .data.ptr = &all[i]};
+        if (epoll_ctl(epoll, EPOLL_CTL_ADD, all[i].fd, &e) != 0)
+            err(1, "epoll_ctl");
+        issue(&all[i], n);
+    }
 }
 
 /* Are the bytes the wanted ones? In dates each digit may be another. */
@@ -390,60 +321,69 @@ static bool same(const unsigned char *p, const unsigned char *want, size_t n)
     return work == DATE ? i == n : memcmp(p, want, n) == 0;
 }
 
-/* Check bytes of a stream. Returns how many answers are whole now, -1 if any is wrong. */
-static int count_answers(struct conn *c, const unsigned char *p, size_t left)
+/* Check bytes of a stream. Returns how many answers are whole now. */
+static size_t count_answers(struct conn *c, const unsigned char *p, size_t left)
 {
     size_t whole = 0;
     while (left > 0) {
-        size_t n = c->want_size - c->in;
+        size_t n = c->want.size - c->in;
         n = n < left ? n : left;
-        if (!same(p, c->want + c->in, n))
-            return -1;
-        whole += (c->in + n) / c->answer_size - c->in / c->answer_size;
-        c->in = c->in + n == c->want_size ? 0 : c->in + n;
+        if (!same(p, c->want.bytes + c->in, n))
+            errx(1, "an answer is wrong");
+        whole += (c->in + n) / c->want.one - c->in / c->want.one;
+        c->in = (c->in + n) % c->want.size;
         p += n;
         left -= n;
     }
-    return (int)whole;
+    return whole;
 }
 
 /* The same for a datagram, a number from 1 to 1000. */
-static int count_datagram(const unsigned char *p, size_t n)
+static size_t count_datagram(const char *text, size_t n)
 {
-    unsigned value = 0;
-    int end = 0;
-    sscanf((const char *)p, "%4u%n", &value, &end);
-    return isdigit(*p) && *p != '0' && value <= 1000 && (size_t)end == n ? 1 : -1;
+    char *rest;
+    unsigned long value = strtoul(text, &rest, 10);
+    if (*text < '1' || *text > '9' || value > 1000 || rest != text + n)
+        errx(1, "an answer is wrong: %s", text);
+    return 1;
 }
 
-/* Read once, check every byte, and ask anew for each answer that has come whole. An answer
-   to what was not asked is wrong. */
+/* When the request of this number is due, counted over all connections. */
+static uint64_t due(uint64_t number)
+{
+    return begin + number * SECOND / conns;
+}
+
+/* Read once, check every byte, and ask anew for each answer that has come whole. The
+   latency of a paced one counts from when its request was due, so that a stall shows in
+   all that it held up. */
 static void take(struct conn *c)
 {
     static unsigned char buffer[RECEIVE + 1];
-    uint64_t now = now_ns();
-    int n = -1;
     ssize_t r = recv(c->fd, buffer, RECEIVE, MSG_DONTWAIT);
     if (r < 0 && errno == EAGAIN)
         return;
-    buffer[r > 0 ? r : 0] = '\0';
-    if (r > 0)
-        n = work == UDP ? count_datagram(buffer, (size_t)r)
-                        : count_answers(c, buffer, (size_t)r);
-    if (n < 0 || (unsigned)n > c->in_flight) {
-        drop(c);
-        return;
-    }
+    if (r <= 0)
+        errx(1, "a connection has ended: %s", r < 0 ? strerror(errno) : "closed");
+    buffer[r] = '\0';
+    uint64_t now = now_ns();
+    size_t n = work == UDP ? count_datagram((char *)buffer, (size_t)r)
+                           : count_answers(c, buffer, (size_t)r);
+    if (n > c->in_flight)
+        errx(1, "an answer came to what was not asked");
     c->in_flight -= (unsigned)n;
-    tally->answers += measuring ? (uint64_t)n : 0;
-    tally->bytes += measuring ? (uint64_t)r : 0;
-    for (int i = 0; i < n; i++) {
-        uint64_t us = (now - c->stamps[c->oldest]) / 1000;
-        tally->histogram[us < LONGEST ? us : LONGEST - 1] += measuring;
-        c->oldest = c->oldest + 1 == pipeline ? 0 : c->oldest + 1;
+    in_flight -= (unsigned)n;
+    if (begin <= now && now < end) {
+        tally->answers += n;
+        tally->bytes += (uint64_t)r;
     }
-    if (asking && n > 0)
-        issue(c, (unsigned)n, now);
+    for (size_t i = 0; mode == PACED && i < n; i++) {
+        uint64_t number = (uint64_t)c->answered++ * conns + (uint64_t)(c - all);
+        uint64_t us = (now - due(number)) / 1000;
+        histogram[us < LONGEST ? us : LONGEST - 1]++;
+    }
+    if (mode == CLOSED && now < end && n > 0)
+        issue(c, (unsigned)n);
 }
 
 static void serve_events(int timeout)
@@ -451,125 +391,80 @@ static void serve_events(int timeout)
     static struct epoll_event events[512];
     int n = epoll_wait(epoll, events, 512, timeout);
     for (int i = 0; i < n; i++) {
-        struct conn *c = events[i].data.ptr;
         if (events[i].events & ~(unsigned)EPOLLOUT)
-            take(c);
-        if (c->fd >= 0 && (events[i].events & EPOLLOUT))
-            send_out(c);
+            take(events[i].data.ptr);
+        if (events[i].events & EPOLLOUT)
+            send_out(events[i].data.ptr);
     }
 }
 
-/* No new request; what is still in flight must come in 3 s. */
-static void drain(void)
+/* Take the answers until none is missing; those that have not come by then are lost. */
+static void drain(uint64_t deadline)
 {
-    asking = false;
-    uint64_t end = now_ns() + 3 * SECOND, in_flight = 1;
-    while (in_flight > 0 && now_ns() < end) {
+    while (in_flight > 0 && now_ns() < deadline)
         serve_events(10);
-        in_flight = 0;
-        for (unsigned i = 0; i < conns; i++)
-            in_flight += all[i].in_flight;
-    }
-    tally->lost += in_flight;
+    tally->errors += in_flight;
 }
 
-/* One process of the closed loop: load from now on, measured from begin to end. */
-static _Noreturn void load_until(uint64_t begin, uint64_t end)
-{
-    watch_all();
-    for (unsigned i = 0; i < conns; i++)
-        issue(&all[i], pipeline, now_ns());
-    for (uint64_t now; (now = now_ns()) < end;) {
-        measuring = now >= begin;
-        serve_events(10);
-    }
-    measuring = false;
-    drain();
-    exit(0);
-}
-
-/* A fifth of the time warms up, then the measured time begins. */
+/* A fifth of the time warms up, then the measured time begins. What is in flight at its
+   end must come in 3 s. Processes of one thread each share the connections: one alone is
+   paced by its own rounds, which hides how a server does when clients come as they
+   please. */
 static void run_closed(void)
 {
-    struct tally *tallies = mmap(NULL, JOBS * sizeof *tallies, PROT_READ | PROT_WRITE,
-                                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (tallies == MAP_FAILED)
-        die("mmap", strerror(errno));
     open_all();
-    uint64_t length = (uint64_t)(seconds * 1e9), begin = now_ns() + length / 5;
+    begin = now_ns() + (uint64_t)(seconds * 1e9 / 5);
+    end = begin + (uint64_t)(seconds * 1e9);
     for (unsigned i = 0; i < JOBS; i++) {
         pid_t pid = fork();
         if (pid < 0)
-            die("fork", strerror(errno));
+            err(1, "fork");
         if (pid == 0) {
-            tally = &tallies[i];
             all += conns * i / JOBS;
             conns = conns * (i + 1) / JOBS - conns * i / JOBS;
-            load_until(begin, begin + length);
+            start_all(pipeline);
+            drain(end + 3 * SECOND);
+            exit(0);
         }
     }
     sleep_until(begin);
     uint64_t cpu = server_cpu_ns();
-    sleep_until(begin + length);
+    sleep_until(end);
     cpu = server_cpu_ns() - cpu;
     for (int status; wait(&status) > 0;)
         if (status != 0)
             exit(1);
-    for (unsigned i = 0; i < JOBS; i++)
-        for (size_t k = 0; k < sizeof *tally / sizeof(uint64_t); k++)
-            ((uint64_t *)tally)[k] += ((uint64_t *)&tallies[i])[k];
-    report(length, cpu);
+    double n = (double)tally->answers;
+    printf("rps=%.1f mbps=%.3f cpu_us=%.4f", n / seconds,
+           (double)tally->bytes / 1e6 / seconds, (double)cpu / 1e3 / n);
 }
 
-/* Each connection sends once a second, all of them spread over the second. An answer's
-   latency counts from when its request was due, so that a stall shows in all that it held
-   up. */
-static void send_paced(uint64_t begin)
+/* Each connection sends once a second, all of them spread over the second. */
+static void run_paced(void)
 {
-    uint64_t total = (uint64_t)(seconds + 0.5) * conns;
-    for (uint64_t next = 0; next < total;) {
-        uint64_t now = now_ns() - begin;
-        for (uint64_t due; next < total && (due = next * SECOND / conns) <= now; next++) {
-            struct conn *c = &all[next % conns];
-            if (c->fd < 0 || c->in_flight == pipeline)
-                tally->lost++;
-            else
-                issue(c, 1, begin + due);
-        }
+    open_all();
+    start_all(0);
+    begin = now_ns();
+    for (uint64_t next = 0, total = (uint64_t)(seconds * conns); next < total;) {
+        for (; next < total && due(next) <= now_ns(); next++)
+            issue(&all[next % conns], 1);
         serve_events(1);
     }
+    drain(now_ns() + 3 * SECOND);
+    uint64_t seen = 0;
+    unsigned us = 0;
+    while (us < LONGEST - 1 && (seen += histogram[us]) * 100 < tally->answers * 99)
+        us++;
+    printf("p99_us=%u", us);
 }
 
-/* The modes in which all counts from the beginning: paced, and the burst, of which all goes
-   out before an answer is read. */
 static void run_once(void)
 {
-    asking = false;
-    open_all();
-    watch_all();
-    uint64_t begin = now_ns(), cpu = server_cpu_ns();
-    if (mode == PACED)
-        send_paced(begin);
-    else
-        for (unsigned i = 0; i < conns; i++)
-            issue(&all[i], pipeline, now_ns());
-    drain();
-    report(now_ns() - begin, server_cpu_ns() - cpu);
-}
-
-static void run_idle(void)
-{
-    asking = false;
     long before = settled_kib();
     open_all();
-    watch_all();
-    for (unsigned i = 0; mode == TALKED && i < conns; i++)
-        issue(&all[i], 1, now_ns());
-    drain();
-    long after = settled_kib();
-    printf("work=%s mode=%s conns=%u before_kib=%ld after_kib=%ld conn_bytes=%.0f",
-           work_names[work], mode_names[mode], conns, before, after,
-           (double)(after - before) * 1024 / conns);
+    start_all(pipeline);
+    drain(now_ns() + 3 * SECOND);
+    printf("conn_bytes=%.0f", (double)(settled_kib() - before) * 1024 / conns);
 }
 
 /* How long from its spawn to the first line on stderr, which a server writes when it
@@ -581,63 +476,63 @@ static void run_start(char **command)
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     if (pipe(ends) != 0)
-        die("pipe", strerror(errno));
+        err(1, "pipe");
     posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
-    uint64_t begin = now_ns();
-    int error = posix_spawn(&server, command[0], &actions, NULL, command, environ);
-    if (error != 0)
-        die(command[0], strerror(error));
+    begin = now_ns();
+    errno = posix_spawn(&server, command[0], &actions, NULL, command, environ);
+    if (errno != 0)
+        err(1, "%s", command[0]);
     close(ends[1]);
     ssize_t n = read(ends[0], line, sizeof line - 1);
-    uint64_t took = now_ns() - begin;
+    double us = (double)(now_ns() - begin) / 1000;
     long kib = settled_kib();
     kill(server, SIGTERM);
     waitpid(server, NULL, 0);
     if (n <= 0 || strstr(line, "listening on ") == NULL)
-        die(command[0], "does not listen");
-    printf("work=start start_us=%.1f rss_kib=%ld", (double)took / 1000, kib);
+        errx(1, "%s does not listen", command[0]);
+    printf("start_us=%.1f rss_kib=%ld\n", us, kib);
 }
 
 static void take_arguments(int argc, char **argv)
 {
     char *word;
     double value[128] = {['c'] = 1, ['p'] = 1, ['s'] = 6, ['t'] = 1};
-    for (int c; (c = getopt(argc, argv, "c:p:s:t:P:")) != -1;)
-        if (c == '?' || (value[c] = strtod(optarg, NULL)) <= 0)
+    for (int c; (c = getopt(argc, argv, "c:p:s:t:")) != -1;)
+        if (c == '?' || (value[c] = strtod(optarg, NULL)) < 0)
             exit(2);
-    if (optind != argc - 3 || value['P'] == 0)
-        die("usage", "load -P PID [OPTION...] MODE WORK PORT|/PATH");
+    if (optind != argc - 4)
+        errx(2, "usage: load [OPTION...] MODE WORK PORT|/PATH PID");
     int m = getsubopt(&argv[optind], mode_names, &word);
     int w = getsubopt(&argv[optind + 1], work_names, &word);
     if (m < 0 || w < 0)
-        die(word, "no such mode or work");
+        errx(2, "no such mode or work");
     mode = (enum mode)m;
     work = (enum work)w;
     address = argv[optind + 2];
+    server = (pid_t)strtol(argv[optind + 3], NULL, 10);
     conns = (unsigned)value['c'];
     pipeline = (unsigned)value['p'];
-    size = work == ECHO || work >= RAW ? (size_t)value['s'] : strlen("hello\n");
+    size = (size_t)value['s'];
     seconds = value['t'];
-    server = (pid_t)value['P'];
 }
 
 int main(int argc, char **argv)
 {
-    static struct tally counted;
-    tally = &counted;
     if (argc > 2 && strcmp(argv[1], "start") == 0) {
         run_start(argv + 2);
-    } else {
-        take_arguments(argc, argv);
-        lay_out_requests();
-        if (mode == CLOSED)
-            run_closed();
-        else if (mode == IDLE || mode == TALKED)
-            run_idle();
-        else
-            run_once();
+        return 0;
     }
-    printf(" wrong=%" PRIu64 " lost=%" PRIu64 " errors=%" PRIu64 "\n", tally->wrong,
-           tally->lost, tally->wrong + tally->lost);
-    return tally->wrong + tally->lost > 0;
+    take_arguments(argc, argv);
+    tally = mmap(NULL, sizeof *tally, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                 -1, 0);
+    if (tally == MAP_FAILED)
+        err(1, "mmap");
+    lay_out_requests();
+    if (mode == CLOSED)
+        run_closed();
+    else if (mode == PACED)
+        run_paced();
+    else
+        run_once();
+    printf(" errors=%u\n", tally->errors);
 }
