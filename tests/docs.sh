@@ -219,6 +219,7 @@ while IFS='|' read -r _ _program _ _calls _; do
     done >"$T/missing"
     is "$_name makes the calls that README says" '' "$(cat "$T/missing")"
 done <"$T/rows"
+at_most 'lines of README' 170 "$(lines README.md)"
 _said=$(sed -n 's/.*tcpC.c): \([0-9]*\) lines,.*/\1/p' README.md)
 is 'the lines of tcpC' "$(lines tcpC/tcpC.c)" "$_said"
 

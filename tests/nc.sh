@@ -7,7 +7,7 @@
 . "$ROOT/tests/readme.sh"
 cd "$ROOT" || exit
 
-# The first free port, and a command of README in the words of this netcat.
+# A command of README in the words of this netcat.
 with() { # NETCAT COMMAND
     case $1 in
     nc.traditional) printf '%s\n' "$2" | sed "s/^nc /$1 /; s/-l 1234/-l -p 1234/" ;;
@@ -15,9 +15,10 @@ with() { # NETCAT COMMAND
     esac
 }
 
+rows program >"$T/rows"
+true_that 'README has conversations' [ "$(lines "$T/rows")" -ge 10 ]
 for NC in nc ncat nc.traditional; do
     need "$NC" "conversations with $NC" || continue
-    rows program >"$T/rows"
     while IFS='|' read -r _ first second typed answer seen <&9; do
         case $NC$first$second in nc.traditional*-U*) continue ;; esac
         twice=
@@ -59,6 +60,7 @@ ending() { # WHAT COMMAND PEER-WORD...: the peer carries these out when it has h
 }
 
 rows to >"$T/rows"
+true_that 'README has differences' [ "$(lines "$T/rows")" -ge 5 ]
 while IFS='|' read -r what one two three _ <&9; do
     spans "$one $two $three" >"$T/commands"
     while read -r command <&8; do
