@@ -209,15 +209,28 @@ for _file in README.md tests/README.md tests/bench/README.md; do
     is "$_file: every target that it names is there" '' "$(cat "$T/missing")"
 done
 
-# The POSIX calls of each program are made in it.
+# The POSIX calls of each program are made in it, and those that its chart has in this order.
+calls_in() { # CHART: each once; a server's are on the left
+    case $1 in
+    *tcpC* | *otherTCPclient* | *udpC* | *wsClient*)
+        sed -nE '1d; /read\(0\)/d; s/^ *│.*(├|┤) ([a-z_]+).*/\2/p' "$1"
+        ;;
+    *) sed -nE '1d; s/^ *([a-z_]+).*/\1/p' "$1" ;;
+    esac | awk '!seen[$0]++'
+}
 rows section >"$T/rows"
 while IFS='|' read -r _ _program _ _calls _; do
-    _name=$(echo "$_program" | sed -n 's/.*(\([^)]*\.c\))/\1/p')
-    [ -n "$_name" ] || continue
-    spans "$_calls" | while read -r _call; do
-        grep -q "[^a-z_]$_call(" "$_name" || echo "$_call"
-    done >"$T/missing"
-    is "$_name makes the calls that README says" '' "$(cat "$T/missing")"
+    _file=$(echo "$_program" | sed -n 's/.*(\([^)]*\.c\))/\1/p')
+    spans "${_calls%%;*}" >"$T/calls"
+    [ -n "$_file" ] || continue
+    while read -r _call; do
+        grep -q "[^a-z_]$_call(" "$_file" || echo "$_call"
+    done <"$T/calls" >"$T/missing"
+    is "$_file makes the calls that README says" '' "$(cat "$T/missing")"
+    [ -f "$T/${_file%%/*}.chart" ] || continue
+    calls_in "$T/${_file%%/*}.chart" >"$T/made"
+    is "$_file makes them in this order" "$(grep -xFf "$T/made" "$T/calls")" \
+        "$(grep -xFf "$T/calls" "$T/made")"
 done <"$T/rows"
 at_most 'lines of README' 170 "$(lines README.md)"
 _said=$(sed -n 's/.*tcpC.c): \([0-9]*\) lines,.*/\1/p' README.md)
