@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from checks import becomes, check, checks, not_before, run, same
+from checks import becomes, can, check, checks, not_before, run, same
 from raw import PONG, Client, answer, close, closed, first, last, ping, text
 
 LOST = 'wsClient: server: connection closed'
@@ -173,6 +173,7 @@ def _(command):
 
 @check('SIGINT in the middle of a frame: exit 0')
 def _(command):
+    can('signals')
     with Session(command) as s:
         s.answers_ping()
         idle = s.waits()
