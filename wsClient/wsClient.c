@@ -214,15 +214,13 @@ static void exchange(struct websocket *ws, int patience, bool echo)
         while (ws->start < ws->end)
             if (!take_frame(ws, echo))
                 return;
+        if (!flush(ws) && !closing)
+            break;
         struct pollfd ready[] = {
             {ws->fd, POLLIN, 0}, {signal_pipe[0], POLLIN, 0}, {user.fd, POLLIN, 0}};
-        if (!flush(ws) && !closing && poll(ready, 1, 0) == 0) /* it has not said why */
-            die("server", "connection closed");
         long long left = wake - now_ms();
         int limit = patience == 0 || closing ? -1 : left > 0 ? (int)left : 0;
         int n = poll(ready, closing ? 1 : echo ? 2 : 3, limit);
-        if (n < 0)
-            continue; /* EINTR: the signal is in the pipe */
         if (ready[0].revents != 0 && !take_frame(ws, echo))
             return;
         if (n == 0) {
@@ -239,6 +237,9 @@ static void exchange(struct websocket *ws, int patience, bool echo)
             send_lines(ws, &user);
         }
     }
+    set_timeout(ws->fd, SO_RCVTIMEO, 1); /* what the server has said can still be read */
+    for (ws->broken = false; take_frame(ws, false);)
+        ;
 }
 
 /* The handler of SIGINT and SIGTERM: have poll() return. The second signal ends the
@@ -410,7 +411,7 @@ static bool close_with(struct websocket *ws, unsigned code, const char *why)
    Returns false when it is gone. */
 static bool receive(struct websocket *ws)
 {
-    for (bool asked = false; flush(ws) || !peer_masks;) { /* a client reads on */
+    for (bool asked = false; flush(ws);) {
         ssize_t n = read(ws->fd, ws->in, sizeof ws->in);
         ws->start = 0;
         ws->end = n > 0 ? (size_t)n : 0;
@@ -796,8 +797,7 @@ static void base64(const unsigned char *data, size_t n, char *text)
     *text = '\0';
 }
 
-/* The Sec-WebSocket-Accept of a key of 24 characters (RFC 6455, section 4.2.2), into
-   text[29]. */
+/* The Sec-WebSocket-Accept of a key (RFC 6455, section 4.2.2), 24 bytes, into text[29]. */
 static void accept_key(const char *key, char *text)
 {
     char joined[61];

@@ -370,7 +370,7 @@ static bool close_with(struct websocket *ws, unsigned code, const char *why)
    Returns false when it is gone. */
 static bool receive(struct websocket *ws)
 {
-    for (bool asked = false; flush(ws) || !peer_masks;) { /* a client reads on */
+    for (bool asked = false; flush(ws);) {
         ssize_t n = read(ws->fd, ws->in, sizeof ws->in);
         ws->start = 0;
         ws->end = n > 0 ? (size_t)n : 0;
@@ -833,8 +833,7 @@ static void base64(const unsigned char *data, size_t n, char *text)
     *text = '\0';
 }
 
-/* The Sec-WebSocket-Accept of a key of 24 characters (RFC 6455, section 4.2.2), into
-   text[29]. */
+/* The Sec-WebSocket-Accept of a key (RFC 6455, section 4.2.2), 24 bytes, into text[29]. */
 static void accept_key(const char *key, char *text)
 {
     char joined[61];

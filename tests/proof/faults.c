@@ -178,7 +178,8 @@ FILE *__wrap_fopen(const char *path, const char *mode)
     return file;
 }
 
-/* open() and fcntl() with a last argument, which is not used where it is not given. */
+/* open() and fcntl() with a last argument, which is not used where it is not given; that
+   of the runtime's own F_SETLKW, by which the counters of coverage are kept, is a pointer. */
 #define WRAP_OPTIONAL(call, type, first, second)                                         \
     int __real_##call(type first, int second, ...);                                      \
     int __wrap_##call(type first, int second, ...);                                      \
@@ -186,7 +187,7 @@ FILE *__wrap_fopen(const char *path, const char *mode)
     {                                                                                    \
         va_list rest;                                                                    \
         va_start(rest, second);                                                          \
-        int last = va_arg(rest, int);                                                    \
+        void *last = va_arg(rest, void *);                                               \
         va_end(rest);                                                                    \
         int error = fault(CALL_##call);                                                  \
         if (error != 0)                                                                  \
