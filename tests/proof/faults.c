@@ -12,7 +12,6 @@
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -45,7 +44,6 @@ __attribute__((constructor)) static void read_fault(void)
 }
 
 /* Nothing fails any more: what comes now is the runtime's end of the program. */
-void faults_end(void);
 void faults_end(void)
 {
     faulty = CALLS;
@@ -78,7 +76,6 @@ static int fault(int call)
    `result` that the real call went well. */
 #define WRAP(type, call, parameters, arguments, failure, good)                           \
     type __real_##call parameters;                                                       \
-    type __wrap_##call parameters;                                                       \
     type __wrap_##call parameters                                                        \
     {                                                                                    \
         int error = fault(CALL_##call);                                                  \
@@ -152,56 +149,24 @@ WRAP(int, getnameinfo,
      (a, n, host, host_size, port, port_size, flags), lookup_error(error), result == 0)
 
 /* The descriptor is given back even where close() fails. */
-int __real_close(int fd);
-int __wrap_close(int fd);
-int __wrap_close(int fd)
-{
-    int error = fault(CALL_close);
-    int result = __real_close(fd);
-    errno = error != 0 ? error : result == 0 ? EDOM : errno;
-    return error != 0 ? -1 : result;
-}
+WRAP(int, close, (int fd), (fd), (__real_close(fd), errno = error, -1), result >= 0)
 
 /* The kernel's random bytes are zeros, so that a WebSocket's key and masks are known. */
-FILE *__real_fopen(const char *path, const char *mode);
-FILE *__wrap_fopen(const char *path, const char *mode);
-FILE *__wrap_fopen(const char *path, const char *mode)
+static const char *known(const char *path)
 {
-    int error = fault(CALL_fopen);
-    if (error != 0) {
-        errno = error;
-        return NULL;
-    }
-    bool random = played && strcmp(path, "/dev/urandom") == 0;
-    FILE *file = __real_fopen(random ? "/dev/zero" : path, mode);
-    errno = file != NULL ? EDOM : errno;
-    return file;
+    return played && strcmp(path, "/dev/urandom") == 0 ? "/dev/zero" : path;
 }
 
-/* open() and fcntl() with a last argument, which is not used where it is not given; that
-   of the runtime's own F_SETLKW, by which the counters of coverage are kept, is a pointer. */
-#define WRAP_OPTIONAL(call, type, first, second)                                         \
-    int __real_##call(type first, int second, ...);                                      \
-    int __wrap_##call(type first, int second, ...);                                      \
-    int __wrap_##call(type first, int second, ...)                                       \
-    {                                                                                    \
-        va_list rest;                                                                    \
-        va_start(rest, second);                                                          \
-        void *last = va_arg(rest, void *);                                               \
-        va_end(rest);                                                                    \
-        int error = fault(CALL_##call);                                                  \
-        if (error != 0)                                                                  \
-            return MINUS_ONE;                                                            \
-        int result = __real_##call(first, second, last);                                 \
-        errno = result >= 0 ? EDOM : errno;                                              \
-        return result;                                                                   \
-    }
-WRAP_OPTIONAL(open, const char *, path, flags)
-WRAP_OPTIONAL(fcntl, int, fd, command)
+WRAP(FILE *, fopen, (const char *path, const char *mode), (known(path), mode),
+     (errno = error, NULL), result != NULL)
+
+/* The last argument is not used where it is not given; that of the runtime's own F_SETLKW,
+   by which the counters of coverage are kept, is a pointer. */
+WRAP_INT(open, (const char *path, int flags, int last), (path, flags, last))
+WRAP_INT(fcntl, (int fd, int command, void *last), (fd, command, last))
 
 /* Nobody waits; but that there was a wait is told. */
 unsigned __real_sleep(unsigned seconds);
-unsigned __wrap_sleep(unsigned seconds);
 unsigned __wrap_sleep(unsigned seconds)
 {
     if (!played)
@@ -213,7 +178,6 @@ unsigned __wrap_sleep(unsigned seconds)
 
 /* What fails never, but need not keep errno as it was. */
 void __real_free(void *p);
-void __wrap_free(void *p);
 void __wrap_free(void *p)
 {
     __real_free(p);
@@ -221,7 +185,6 @@ void __wrap_free(void *p)
 }
 
 void __real_freeaddrinfo(struct addrinfo *list);
-void __wrap_freeaddrinfo(struct addrinfo *list);
 void __wrap_freeaddrinfo(struct addrinfo *list)
 {
     __real_freeaddrinfo(list);
