@@ -118,15 +118,8 @@ talk 'clients at once, each its own echo; STOP is a line as any' \
 _fds=$(descriptors "$SERVER")
 stop TERM
 begin -q
-for _nth in first second; do
-    talk "2,000 clients at once, the $_nth time" \
-        deadline 60 crowd 2000 "$WHERE" echo 0 shut
-    left_nothing "2,000 clients leave nothing, the $_nth time" "$SERVER" "$_fds"
-    [ "$_nth" = second ] || _memory=$(memory_kb "$SERVER")
-done
-if can memory 'nor any memory'; then
-    at_most 'nor any memory (kB)' $((_memory + 1024)) "$(memory_kb "$SERVER")"
-fi
+talk '2,000 clients at once' deadline 60 crowd 2000 "$WHERE" echo 0 shut
+left_nothing '2,000 clients leave nothing' "$SERVER" "$_fds"
 stop TERM
 
 SETUP='files 20'
