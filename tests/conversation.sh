@@ -181,6 +181,14 @@ long_lines() {
         "$(seq 50)\n" 0 "$(seq 50 | sed 's/^/>> ->: /')\n>> \n" '' echo 3
 }
 
+# Runs the client, on what the caller leaves open of 0, 1 and 2.
+to_the_end() {
+    # shellcheck disable=SC2086
+    timeout -k 2 $((20 * SLOW)) "$PEER" run $RUN_WITH "$(program "$ME")" \
+        "127.0.0.1:$PEER_PORT"
+    STATUS=$?
+}
+
 # The socket does not take the number of a descriptor that is closed at the start:
 # nothing that is printed goes out, and what comes in is not taken for typed.
 no_stdout_no_stdin() {
@@ -194,12 +202,13 @@ no_stdout_no_stdin() {
     done
     peer_listen listen 127.0.0.1:0 accept eof
     new_files
-    # shellcheck disable=SC2086
-    timeout -k 2 $((20 * SLOW)) "$PEER" run $RUN_WITH "$(program "$ME")" \
-        "127.0.0.1:$PEER_PORT" <&- >"$OUT" 2>"$ERR"
-    STATUS=$?
+    to_the_end <&- >"$OUT" 2>"$ERR"
     gives 'stdin closed: it ends as at the end of stdin' 0 '>> \n' ''
     peer_ends 'stdin closed: on the wire'
+    peer_listen listen 127.0.0.1:0 accept eof
+    to_the_end </dev/null >/dev/full 2>&-
+    is 'stderr closed, where there is something to say: exit 1' 1 "$STATUS"
+    peer_ends 'stderr closed: on the wire'
 }
 
 other_ends() {

@@ -38,5 +38,9 @@ echo_server() {
         expect-file "$T/long" expect '\n' shut eof
     sed "s/^$_label//" "$OUT" | tr -d '\n' >"$T/pieces"
     true_that 'is printed whole, in pieces' cmp -s "$T/long" "$T/pieces"
+    head -c 65536 "$T/long" >"$T/piece"
+    talk 'a long line that ends in STOP is not one that is STOP' connect "$WHERE" \
+        send-file "$T/piece" expect-file "$T/piece" send 'STOP\n' expect 'STOP\n' \
+        send on expect on shut eof
     stop TERM
 }

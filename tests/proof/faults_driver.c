@@ -672,10 +672,10 @@ static const char *reason(void)
 /* Find `: REASON` in the line, REASON being one that is right. */
 static const char *find_reason(const char *line)
 {
-    bool closed = s.error == ECONNRESET || s.error == EPIPE || is_web_client();
+    bool gone = s.error == ECONNRESET || s.error == EPIPE; /* the server, for tcpC */
     const char *reasons[] = {
-        reason(),
-        fails(" read write ") && closed ? "connection closed" : NULL,
+        gone && fails(" write ") && s.scene->talk == tcp_client ? NULL : reason(),
+        fails(" read write ") && (gone || is_web_client()) ? "connection closed" : NULL,
         s.call == CALL_realloc ? "1011 out of memory" : NULL,
         s.scene->stale ? strerror(EADDRINUSE) : NULL, /* not known to be free */
         s.call == CALL_fread ? "cannot be read" : NULL,
