@@ -15,4 +15,11 @@ every_server expect "$CONTROLS"
 echo_server
 one_after_another expect 'hello\nSTOP\n'
 
+begin -q
+talk 'a long line, and STOP behind it' connect "$WHERE" send-file "$T/piece" \
+    expect-file "$T/piece" send '\nSTOP\n' expect '\nSTOP\n' eof
+await_end "$SERVER"
+gives 'STOP behind a long line ends the server' 0 'Exiting TCP server!\n' \
+    "$(first_line)\n"
+
 finish

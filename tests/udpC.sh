@@ -78,9 +78,10 @@ PAIRS
 # How much a line and a reply hold.
 head -c 65506 /dev/zero | tr '\0' 'x' >"$T/most"
 _most=$(cat "$T/most")
+echo '!' | cat "$T/most" - | head -c 65507 >"$T/reply"
 echo >>"$T/most"
-session 'the longest line that a datagram holds, and as long a reply' \
-    "$_most\n" 0 ">> Reply: $_most\n>> \n" '' asked-file "$T/most" answer-file 0 "$T/most"
+session 'the longest line that a datagram holds, and as long a reply' "$_most\n" 0 \
+    ">> Reply: $_most!\n>> \n" '' asked-file "$T/most" answer-file 0 "$T/reply"
 session 'a longer line' "x$_most\n" 1 '>> ' "udpC: @: $TOO_LONG\n"
 session 'a typed line of 65,537 bytes' "$_most$(printf %030d 0)\n" 1 '>> ' \
     "udpC: stdin: $TOO_LONG\n"
@@ -114,8 +115,10 @@ if need nc 'nc -u -l as the server'; then
     exec 4>"$T/nc-keys"
     wait_for 10 has_line "$T/nc.err"
     at_keyboard "$(sed -n '1s/.* \([0-9]*\)$/\1/p' "$T/nc.err")" 4>&-
+    _since=$(date +%s)
     type_in 'hello?\n'
     comes 'nc -u -l: no reply in 2 s' "$ERR" 'udpC: no reply in 2 s'
+    true_that 'nc -u -l: not before 2 s' [ $(($(date +%s) - _since)) -ge 2 ]
     SAID="$SAID>> "
     becomes 'nc -u -l: a prompt follows' "$OUT" "$SAID"
     echo 'wait' >&4
