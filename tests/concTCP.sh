@@ -56,6 +56,20 @@ done
 stop TERM
 is 'STOP ended none but its client' 0 "$STATUS"
 
+# Behind STOP the client is heard to its end, or for 2 s: a reset could cost it an answer.
+begin
+_fds=$(descriptors "$SERVER")
+talk 'a client that goes on after its STOP is not reset' connect "$WHERE" \
+    send 'hello\nSTOP\n' expect 'Client number: 1\n' eof \
+    send more drain send more drain shut eof
+peer_start deadline 60 connect "$WHERE" send 'STOP\n' eof touch "$T/in" await "$T/go"
+reached in
+left_nothing 'one that stays after its STOP leaves nothing' "$SERVER" "$_fds"
+: >"$T/go"
+peer_ends 'one that stays after its STOP'
+rm "$T/go"
+stop TERM
+
 # One that is told off, or does not read, costs the others nothing.
 begin
 talk 'a client is told off for its long line, another does not read: the third goes on' \

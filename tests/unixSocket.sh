@@ -182,6 +182,11 @@ against() { # WHAT INPUT STATUS STDOUT STDERR WORD...
 against 'an echo in two pieces; a line waits for that of the one before' \
     'hello\nlast' 0 '>> Read: hello\n>> Read: last\n>> \n' '' \
     expect 'hello\n' drain nothing cut 2 'hello\n' expect 'last\n' send 'last\n' eof
+if can segments 'two lines for one'; then
+    against 'two lines for one are both shown' 'one\ntwo\n' 0 \
+        '>> Read: one\nRead: more\n>> Read: two\n>> \n' '' \
+        expect 'one\n' send 'one\nmore\n' expect 'two\n' send 'two\n' eof
+fi
 against 'an echo byte by byte' 'hello\n' 0 '>> Read: hello\n>> \n' '' echo 1
 against 'STOP waits for its echo' 'STOP\nmore\n' 0 \
     '>> Read: STOP\nExiting UNIX domain socket client!\n' '' \
