@@ -543,7 +543,6 @@ static bool take_data(struct websocket *ws, const struct frame *f)
                                      : "continuation of nothing");
     if (ws->opcode == 0) {
         ws->opcode = f->opcode;
-        ws->utf8 = (struct utf8){0};
         ws->length = 0;
     }
     if (f->length > MESSAGE_LIMIT - ws->length)
