@@ -3,6 +3,7 @@
 
 Each check starts a server of its own, but for those that only wait: they share one.
 """
+import errno
 import os
 import resource
 import signal
@@ -85,6 +86,8 @@ def _(command, _):
         echoed(server.address)
         left_alone(server, 100 * SLOW)
         echoed(server.address)
+        same(errno.ECONNRESET, ws.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR),
+             'reset, so that the kernel forgets what was to be sent')
 
 
 for _name, _sent, _drip in (('nothing', b'', b''), ('a request byte by byte', b'', b'G'),
