@@ -239,11 +239,14 @@ def _(command):
     with Session(command, '-i', '1', keyboard='terminal') as s:
         becomes(True, lambda: s.printed().count(ASK) >= 2, 'asked twice')
         s.type(b'here\n')
-        s.ws.takes('here', closed())
+        s.ws.takes('here')
+        s.ws.send('and there')
+        s.ws.takes(closed())
         s.ws.send(close(1000))
         s.ends(0, '')
         not_before(s.started, 7.8, 'the Close')
-        same(True, 8 <= s.printed().count(ASK) <= 11, s.printed())
+        asked = s.printed().partition('and there')[2].count(ASK)
+        same(True, asked in (5, 6), s.printed())  # 5 if the first came before 'and there'
 
 
 @check('without -i: asks after 4 s; ctrl-D ends the input')
