@@ -36,10 +36,10 @@ _port=$("$PEER" free-port)
 typed 'hello\n' wsClient -i 86400 "127.0.0.1:$_port" /ws
 gives 'nobody listens' 1 "Connecting to: 127.0.0.1:$_port at /ws\n" \
     "wsClient: 127.0.0.1:$_port: Connection refused\n"
-for _row in ws://127.0.0.1/ws=127.0.0.1 ws://127.0.0.1:/ws=127.0.0.1 \
-    WS://127.0.0.1:80/ws=127.0.0.1 'ws://[::1]/ws=[::1]'; do
+for _row in ws://127.0.0.1/ws=127.0.0.1:80 ws://127.0.0.1:/ws=127.0.0.1:80 \
+    WS://127.0.0.1:80/ws=127.0.0.1:80 'ws://[::1]/ws=[::1]:80' 'ws://[::1]:1/ws=[::1]:1'; do
     typed '' wsClient "${_row%=*}"
-    is "${_row%=*}: port 80" "Connecting to: ${_row#*=}:80 at /ws" "$(cat "$OUT")"
+    is "${_row%=*}" "Connecting to: ${_row#*=} at /ws" "$(cat "$OUT")"
 done
 
 # With wsServer.

@@ -353,8 +353,9 @@ def against_client(command, case, build=answer):
 
 # Changes to a good request, as head() takes them, by the status of the answer.
 REQUESTS = {
-    101: ['Upgrade: WebSocket', 'Upgrade: foo, websocket', '+Connection: keep-alive',
+    101: ['Upgrade: WebSocket', 'Upgrade: foo, websocket', '+Upgrade: h2c',
           'Connection: UPGRADE,keep-alive', 'Connection:   keep-alive\t, ,upgrade \t',
+          '+Connection: keep-alive',
           'Connection: keep-alive\n+Connection: Upgrade', 'Connection: keep-alive, Upgrade',
           'X-Empty:', 'User-Agent: test\nAccept: */*\nCookie: a=b; c="d:e"',
           "!#$%&'*+-.^_`|~09: a token", 'Content-Length: 0',

@@ -4,14 +4,17 @@
 Each check starts the program with a raw server of its own to talk to.
 """
 import contextlib
+import ctypes
 import os
 import re
+import select
 import signal
+import socket
 import sys
 import threading
 import time
 
-from checks import becomes, can, check, checks, not_before, run, same
+from checks import Skip, becomes, can, check, checks, not_before, run, same
 from raw import PONG, Client, answer, close, closed, first, last, ping, text
 
 LOST = 'wsClient: server: connection closed'
@@ -44,6 +47,12 @@ class Session(Client):
         """How often it has waited for something."""
         with open(self.proc('status')) as status:
             return int(re.search(r'\nvoluntary_ctxt_switches:\t(\d+)', status.read())[1])
+
+    def is_stuck(self):
+        """It waits, though its keyboard has more than it takes: so it waits to send."""
+        with open(self.proc('stat')) as stat:
+            waits = stat.read().split()[2] == 'S'
+        return waits and not select.select([], [self.keys], [], 0)[1]
 
     def shows(self, words):
         """This is on stdout behind the first line, and soon."""
@@ -98,16 +107,34 @@ def _(command):
         s.says_goodbye('Received: meanwhile\n')
 
 
-@check('the server refuses in the middle of 5 MB of lines: closed with 1009, exit 1')
+@check('a frame leaves at once, whatever is on its way: TCP_NODELAY')
+def _(command):
+    pidfd_getfd = 438  # a copy of another process's descriptor
+    with Session(command) as s:
+        number = next(int(n) for n in os.listdir(s.proc('fd'))
+                      if os.readlink(s.proc('fd/' + n)).startswith('socket:'))
+        process = os.pidfd_open(s.process.pid)
+        copy = ctypes.CDLL(None).syscall(pidfd_getfd, process, number, 0)
+        os.close(process)
+        if copy < 0:
+            raise Skip('looking into another process is not allowed here')
+        with socket.socket(fileno=copy) as client:
+            same(1, client.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        s.interrupt()
+        s.says_goodbye()
+
+
+@check('the server refuses in the middle of 50 MB of lines: closed with 1009, exit 1')
 def _(command):
     def typing():
         with contextlib.suppress(OSError):
-            s.type((b'x' * 1000 + b'\n') * 5000)
+            s.type((b'x' * 1000 + b'\n') * 50000)
 
     with Session(command) as s:
         keyboard = threading.Thread(target=typing, daemon=True)
         keyboard.start()
         s.ws.takes('x' * 1000)
+        becomes(True, s.is_stuck, 'it cannot send')
         s.ws.send(close(1009))
         s.ws.sock.close()
         s.ends(1, 'wsClient: closed with 1009')
