@@ -101,6 +101,8 @@ def lengths():
     for n in sorted({1, 2, 6, 124, 125, 126, 65534, 1 << 17, 1 << 20, *powers}):
         yield passes('binary of %d bytes' % n, pattern(n))
         yield passes('text of %d bytes' % n, '*' * n)
+    for n in range(1000, 1021):  # its answer leaves little room for the next one's header
+        yield passes('%d bytes, and 126 behind them' % n, '*' * n, '*' * 126)
     big = os.urandom(LIMIT)
     yield passes('binary of 16 MiB', big)
     yield passes('text of 16 MiB', '유니코드' * (LIMIT // 12) + '....')
