@@ -86,22 +86,20 @@ session 'a longer line' "x$_most\n" 1 '>> ' "udpC: @: $TOO_LONG\n"
 session 'a typed line of 65,537 bytes' "$_most$(printf %030d 0)\n" 1 '>> ' \
     "udpC: stdin: $TOO_LONG\n"
 
-# A second reply to one line.
-peer_listen listen-udp 127.0.0.1:0 asked 'one\n' answer 0 first answer 0 '\x1bagain' \
-    touch "$T/twice" asked 'two\n' touch "$T/two" await "$T/go" answer 1 second
+# A second reply to one line of two, which comes while the client is stopped.
+peer_listen listen-udp 127.0.0.1:0 asked 'one\n' touch "$T/asked" await "$T/go" \
+    answer 0 first answer 0 '\x1bagain' touch "$T/twice" asked 'two\n' answer 1 second
 at_keyboard "$PEER_PORT"
-type_in 'one\n'
-reached twice
-becomes 'a reply' "$OUT" "${SAID}Reply: first\n>> "
-type_in 'two\n'
-reached two
-file_is 'a reply that comes late is shown before the next line is sent' "$ERR" \
-    'udpC: late reply: \\x1bagain\n'
+type_in 'one\ntwo\n'
+reached asked
+kill -STOP "$CLIENT"
 : >"$T/go"
-becomes 'and is not taken for that to the next line' "$OUT" \
-    "${SAID}Reply: first\n>> Reply: second\n>> "
+reached twice
+kill -CONT "$CLIENT"
 end_input
 await_end "$CLIENT"
+gives 'a late reply is shown before the next line is sent, and not taken for its reply' 0 \
+    "${SAID}Reply: first\n>> Reply: second\n>> \n" 'udpC: late reply: \\x1bagain\n'
 peer_ends 'a late reply: on the wire'
 
 # At a person's pace. nc hears nobody but who sent to it first: the client's socket has
