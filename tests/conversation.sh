@@ -192,14 +192,9 @@ to_the_end() {
 # The socket does not take the number of a descriptor that is closed at the start:
 # nothing that is printed goes out, and what comes in is not taken for typed.
 no_stdout_no_stdin() {
-    for _case in '/dev/full No space left on device' '- Bad file descriptor' \
-        'pipe Broken pipe'; do
-        STDOUT=${_case%% *}
-        [ "$STDOUT" = pipe ] && STDOUT='' SETUP=break-stdout
-        session "stdout ${_case%% *}: it says so, exit 1" 'x\n' 1 '' \
-            "$ME: stdout: ${_case#* }\n" eof
-        STDOUT='' SETUP=''
-    done
+    serve tcpS -q 0
+    without_stdout "$ME" "127.0.0.1:$PORT"
+    stop TERM
     peer_listen listen 127.0.0.1:0 accept eof
     new_files
     to_the_end <&- >"$OUT" 2>"$ERR"

@@ -261,6 +261,18 @@ typed() { # INPUT NAME ARG...
     STATUS=$?
 }
 
+# A client whose stdout cannot be written to says so.
+without_stdout() { # NAME ARG...
+    for _case in '/dev/full No space left on device' '- Bad file descriptor' \
+        'pipe Broken pipe'; do
+        STDOUT=${_case%% *}
+        [ "$STDOUT" = pipe ] && STDOUT='' SETUP=break-stdout
+        typed 'hello\n' "$@"
+        STDOUT='' SETUP=''
+        gives "stdout ${_case%% *}: exit 1" 1 '' "$1: stdout: ${_case#* }\n"
+    done
+}
+
 # Starts a program and leaves it running. Its stdin is the file STDIN (/dev/null).
 # Sets STARTED_PID, OUT, ERR.
 launch() { # NAME ARG...

@@ -160,14 +160,7 @@ gives 'a line of 65,536 bytes, and the next one' 0 \
     ">> Read: $_long\n>> Read: next\n>> \n" ''
 typed "x$_long\n" unixSocket "$WHERE"
 gives 'a typed line of 65,537 bytes is an error' 1 '>> ' "unixSocket: stdin: $TOO_LONG\n"
-for _case in '/dev/full No space left on device' '- Bad file descriptor' \
-    'pipe Broken pipe'; do
-    STDOUT=${_case%% *}
-    [ "$STDOUT" = pipe ] && STDOUT='' SETUP=break-stdout
-    typed 'hello\n' unixSocket "$WHERE"
-    STDOUT='' SETUP=''
-    gives "the client, stdout ${_case%% *}" 1 '' "unixSocket: stdout: ${_case#* }\n"
-done
+without_stdout unixSocket "$WHERE"
 stop TERM
 
 against() { # WHAT INPUT STATUS STDOUT STDERR WORD...

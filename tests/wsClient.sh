@@ -70,6 +70,10 @@ open_client wsClient "127.0.0.1:$PORT" /ws
 type_in 'typed\n'
 becomes 'a typed line comes back at once' "$OUT" \
     "Connecting to: 127.0.0.1:$PORT at /ws\nReceived: typed\n"
+if possible 'TCP_NODELAY' 'looking into another process is not allowed here' \
+    "$PEER" options "$CLIENT"; then
+    like 'TCP_NODELAY' '*nodelay 1' "$("$PEER" options "$CLIENT")"
+fi
 stop TERM
 await_end "$CLIENT"
 end_input

@@ -326,7 +326,8 @@ int main(int argc, char **argv)
     if (strcmp(argv[3], "churn") == 0) {
         churn(count);
     } else if (strcmp(argv[3], "hold") == 0) {
-        struct client *clients = gather(count, false);
+        static struct client *clients; /* that stay */
+        clients = gather(count, false);
         ask_all(clients, count);
         puts("all are answered");
         fflush(stdout);

@@ -4,17 +4,15 @@
 Each check starts the program with a raw server of its own to talk to.
 """
 import contextlib
-import ctypes
 import os
 import re
 import select
 import signal
-import socket
 import sys
 import threading
 import time
 
-from checks import Skip, becomes, can, check, checks, not_before, run, same
+from checks import becomes, can, check, checks, not_before, run, same
 from raw import PONG, Client, answer, close, closed, first, last, ping, text
 
 LOST = 'wsClient: server: connection closed'
@@ -105,23 +103,6 @@ def _(command):
         s.hang_up()
         s.ws.takes(lines[-1])
         s.says_goodbye('Received: meanwhile\n')
-
-
-@check('a frame leaves at once, whatever is on its way: TCP_NODELAY')
-def _(command):
-    pidfd_getfd = 438  # a copy of another process's descriptor
-    with Session(command) as s:
-        number = next(int(n) for n in os.listdir(s.proc('fd'))
-                      if os.readlink(s.proc('fd/' + n)).startswith('socket:'))
-        process = os.pidfd_open(s.process.pid)
-        copy = ctypes.CDLL(None).syscall(pidfd_getfd, process, number, 0)
-        os.close(process)
-        if copy < 0:
-            raise Skip('looking into another process is not allowed here')
-        with socket.socket(fileno=copy) as client:
-            same(1, client.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
-        s.interrupt()
-        s.says_goodbye()
 
 
 @check('the server refuses in the middle of 50 MB of lines: closed with 1009, exit 1')
