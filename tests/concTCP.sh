@@ -62,12 +62,11 @@ _fds=$(descriptors "$SERVER")
 talk 'a client that goes on after its STOP is not reset' connect "$WHERE" \
     send 'hello\nSTOP\n' expect 'Client number: 1\n' eof \
     send more drain send more drain shut eof
-peer_start deadline 60 connect "$WHERE" send 'STOP\n' eof touch "$T/in" await "$T/go"
+peer_start deadline 60 connect "$WHERE" send 'STOP\n' eof touch "$T/in" await "$T/leave"
 reached in
 left_nothing 'one that stays after its STOP leaves nothing' "$SERVER" "$_fds"
-: >"$T/go"
+: >"$T/leave"
 peer_ends 'one that stays after its STOP'
-rm "$T/go"
 stop TERM
 
 # One that is told off, or does not read, costs the others nothing.
