@@ -419,7 +419,7 @@ BAD_ANSWERS = {
         'Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=', 'Sec-WebSocket-Accept:',
         'Sec-WebSocket-Accept: SWAPPED', 'Sec-WebSocket-Accept: ACCEPTA',
         'Sec-WebSocket-Accept: CUT', '+Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=',
-        'Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\n+Sec-WebSocket-Accept: ACCEPT'],
+        '+Sec-WebSocket-Accept: ACCEPT'],
     'no Upgrade, Connection or Sec-WebSocket-Accept in the answer': [
         '-Sec-WebSocket-Accept', '-Upgrade', '-Connection', 'Connection: close',
         'Connection: upgraded'],
