@@ -505,8 +505,7 @@ static void do_answer(void)
          "sendto");
 }
 
-/* Asks a udpS N times: each answer a number from 1 to 1000; prints how many
- * different ones came. */
+/* Asks a udpS N times, prints how many different numbers from 1 to 1000 it answers. */
 static void do_numbers(void)
 {
     bool seen[1001] = {false};

@@ -357,10 +357,9 @@ def against_client(command, case, build=answer):
 REQUESTS = {
     101: ['Upgrade: WebSocket', 'Upgrade: foo, websocket', '+Upgrade: h2c',
           'Connection: UPGRADE,keep-alive', 'Connection:   keep-alive\t, ,upgrade \t',
-          '+Connection: keep-alive',
           'Connection: keep-alive\n+Connection: Upgrade', 'Connection: keep-alive, Upgrade',
           'X-Empty:', 'User-Agent: test\nAccept: */*\nCookie: a=b; c="d:e"',
-          "!#$%&'*+-.^_`|~09: a token", 'Content-Length: 0',
+          "!#$%&'*+-.^_`|~09: a token", 'Content-Length: 0', '+Connection: keep-alive',
           'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits',
           'Sec-WebSocket-Protocol: chat, v2', 'Host: example.com', 'Host: EXAMPLE.com:8080',
           'Host: a-b_c.d', 'Host: [::1]', 'Origin: http://ADDRESS',

@@ -37,8 +37,14 @@ class Session(Client):
         self.ws.send(ping(b'there?'))
         self.ws.takes((PONG, b'there?'))
 
+    def state(self):
+        with open(self.proc('stat')) as stat:
+            return stat.read().split()[2]
+
     def interrupt(self):
+        """In its poll(): TSan may hold back a signal that comes on the way there."""
         self.answers_ping()
+        becomes('S', self.state)
         self.process.send_signal(signal.SIGINT)
 
     def waits(self):
@@ -48,9 +54,7 @@ class Session(Client):
 
     def is_stuck(self):
         """It waits, though its keyboard has more than it takes: so it waits to send."""
-        with open(self.proc('stat')) as stat:
-            waits = stat.read().split()[2] == 'S'
-        return waits and not select.select([], [self.keys], [], 0)[1]
+        return self.state() == 'S' and not select.select([], [self.keys], [], 0)[1]
 
     def shows(self, words):
         """This is on stdout behind the first line, and soon."""
