@@ -181,7 +181,7 @@ long_lines() {
         "$(seq 50)\n" 0 "$(seq 50 | sed 's/^/>> ->: /')\n>> \n" '' echo 3
 }
 
-# Runs the client, on what the caller leaves open of 0, 1 and 2.
+# Runs the client to its end, on what the caller leaves open of 0, 1 and 2.
 to_the_end() {
     # shellcheck disable=SC2086
     timeout -k 2 $((20 * SLOW)) "$PEER" run $RUN_WITH "$(program "$ME")" \
@@ -191,7 +191,7 @@ to_the_end() {
 
 # The socket does not take the number of a descriptor that is closed at the start:
 # nothing that is printed goes out, and what comes in is not taken for typed.
-no_stdout_no_stdin() {
+closed_at_the_start() {
     serve tcpS -q 0
     without_stdout "$ME" "127.0.0.1:$PORT"
     stop TERM
@@ -226,6 +226,6 @@ conversation() {
     replies
     unasked
     long_lines
-    no_stdout_no_stdin
+    closed_at_the_start
     other_ends
 }

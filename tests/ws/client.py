@@ -42,7 +42,7 @@ class Session(Client):
             return stat.read().split()[2]
 
     def interrupt(self):
-        """In its poll(): TSan may hold back a signal that comes on the way there."""
+        """While it waits in poll(): TSan may lose a signal that comes on the way there."""
         self.answers_ping()
         becomes('S', self.state)
         self.process.send_signal(signal.SIGINT)
