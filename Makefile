@@ -23,8 +23,11 @@ $(PROGRAMS): Makefile
 demo: all ## run each section's session and print it
 	@tests/demo
 
-deps: ## install what the other targets need, or print the command that does
+deps: ## install what demo and test use, or print the command that does
 	@tests/deps
+
+deps-proof: ## the same for all the other targets
+	@tests/deps proof
 
 test: all ## run every test against the programs
 	@tests/run
@@ -42,6 +45,9 @@ build/tests/chart: tests/trace/chart.c
 
 trace: all build/tests/chart ## draw what PROGRAM and its other end call and send
 	@tests/trace/trace $(PROGRAM)
+
+machines: all build/tests/peer ## run demo and test on other machines, made by root
+	@tests/machines
 
 sanitize: ## test builds with ASan, UBSan and the leak checker, and with TSan
 	@tests/proof/variant asan tsan

@@ -34,18 +34,23 @@ if [ ! -x "$PEER" ]; then
     exit 1
 fi
 export LC_ALL=C
-T=$(mktemp -d "${TMPDIR:-/tmp}/tests.XXXXXX") || exit 1
+# shellcheck source=windows.sh
+. "$ROOT/tests/windows.sh"
+make_dir tests || exit 1
+T=$dir
+export TMPDIR="$T"
 chmod 711 "$T"
+umask 022
 trap 'exit 143' TERM INT HUP
 trap clean_up EXIT
 
 clean_up() {
     trap - EXIT
     for _pid in $STARTED; do
-        # One that ended may have left its number to a stranger's process or thread; one
-        # that ends just now is no fault.
-        [ "$(ps -o ppid= -p "$_pid" | tr -d ' ')" = $$ ] && kill -KILL "$_pid" 2>/dev/null
-    done
+        # The number of one that has ended may belong to a stranger by now.
+        [ "$(sed 's/.*) . \([0-9]*\) .*/\1/' "/proc/$_pid/stat")" = $$ ] &&
+            kill -KILL "$_pid"
+    done 2>/dev/null
     rm -rf "$T"
 }
 

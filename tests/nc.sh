@@ -42,9 +42,7 @@ listening() { # COMMAND, at PORT: what the peer sends to it is in its window
     case $1 in *-u*) _how=udp ;; *) _how=connect ;; esac
     "$PEER" "$_how" "127.0.0.1:$PORT" send 'hello\n' 2>/dev/null
     comes "it listens: $1" "$T/0" hello
-    exec 3>&-
-    kill "$pid0" 2>/dev/null
-    wait "$pid0" 2>/dev/null
+    close_windows
 }
 ending() { # WHAT COMMAND PEER-WORD...: the peer carries these out when it has hello
     _what="$1: $2" _command=$2
@@ -83,7 +81,7 @@ if need nc.traditional "$SESSION"; then
     open_window 0 nc.traditional -v -l "$PORT"
     comes "it listens at a port of its own choice: $SESSION" "$T/0" 'listening on [any]'
     is "and not at this one: $SESSION" '' "$(grep "listening on .any. $PORT " "$T/0")"
-    kill "$pid0"
+    close_windows
 fi
 
 finish

@@ -2,10 +2,6 @@
 # shellcheck shell=sh disable=SC2034,SC2154
 
 README=$ROOT/README.md
-dir=$T
-# shellcheck source=windows.sh
-. "$ROOT/tests/windows.sh"
-
 [ "$BUILD" = "$ROOT" ] || finish # README is about the build beside the sources
 
 wrong() { # MESSAGE
@@ -63,8 +59,5 @@ converse() { # WHAT FIRST SECOND TYPED ANSWER SEEN(a regular expression)
     else
         fail "$1" "$6" "$(cat "$T/1")"
     fi
-    exec 3>&- 4>&-
-    # shellcheck disable=SC2154
-    kill "$pid0" "$pid1" 2>/dev/null
-    wait "$pid0" "$pid1" 2>/dev/null
+    close_windows
 }
