@@ -144,7 +144,7 @@ if possible 'ports below 1024' "everyone may use ports from $_lowest on" \
     [ "$_lowest" -gt 80 ]; then
     # shellcheck disable=SC2086
     open_to_all $SERVERS
-    [ "$(id -u)" -eq 0 ] && SETUP='user 54321'
+    "$PEER" user "$OTHER_USER" run true 2>"$T/why" && SETUP="user $OTHER_USER"
     for _server in $SERVERS; do
         refuses "$_server" 80 'Permission denied (ports below 1024 are for root)'
     done

@@ -83,10 +83,10 @@ stop TERM
 begin -q
 _fds=$(descriptors "$SERVER") _number=1
 for _way in stop leave reset shut; do
-    talk "2,000 clients at once, each with its own number; they $_way" \
-        deadline 60 crowd 2000 "$WHERE" number "$_number" "$_way"
-    left_nothing "2,000 clients that $_way leave nothing" "$SERVER" "$_fds"
-    _number=$((_number + 2000))
+    talk "a crowd, each client with its own number; they $_way" \
+        deadline 60 crowd "$CROWD" "$WHERE" number "$_number" "$_way"
+    left_nothing "a crowd of clients that $_way leave nothing" "$SERVER" "$_fds"
+    _number=$((_number + CROWD))
 done
 stop TERM
 if can many '10,000 clients at once' &&
@@ -130,9 +130,9 @@ too_many() { # WHAT CLIENTS LINE-ON-STDERR
 SETUP='files 20'
 too_many 'ulimit -n 20, 40 clients' 40 "accept: $NO_FILES"
 if possible 'no more threads' 'another user is for root to become' \
-    "$PEER" user 54321 run true; then
+    "$PEER" user "$OTHER_USER" run true; then
     open_to_all concTCP
-    SETUP='processes 8 user 54321'
+    SETUP="processes 8 user $OTHER_USER"
     too_many 'no more threads, 20 clients' 20 \
         'pthread_create: Resource temporarily unavailable'
 fi

@@ -107,21 +107,25 @@ done
 
 if need strace 'charts' &&
     possible 'charts' 'tracing is not allowed here' strace -o /dev/null true; then
-    for PORT in 2345 3456 4567 5678; do # of four digits, as README's
-        listens || break
-    done
+    export PORT TZ=UTC0 # README's chart has a time in UTC, and so its number of bytes
     for _name in tcpC otherTCPclient tcpS otherTCPserver udpC udpS concTCP unixSocket \
         wsServer wsClient; do
-        PORT=$PORT make -s trace PROGRAM=$_name >"$T/$_name.chart" 2>&1
+        PORT=$("$PEER" free-port)
+        make -s trace PROGRAM=$_name >"$T/$_name.chart" 2>&1
         is "$_name: its chart is drawn, in 80 columns" 0-80 \
             "$?-$(LC_ALL=C.UTF-8 wc -L <"$T/$_name.chart")"
     done
+    # README's chart of tcpS. Which end closes first is a matter of chance, and localhost
+    # may be ::1 or, after attempts that fail, 127.0.0.1.
     block_with 'socket(AF_INET6)' >"$T/shown"
-    for _file in shown tcpS.chart; do # in what order the two end is anybody's guess
-        masked "$T/$_file" | sort >"$T/$_file.masked"
+    PORT=$(sed -n '1s/^ *tcpS \([0-9]*\) .*/\1/p' "$T/tcpS.chart")
+    for _file in shown tcpS.chart; do
+        masked "$T/$_file" | sed 's/AF_INET6/AF_INET/; s/\[::1*\]:/IP:/
+            s/\(127.0.0.1\|0.0.0.0\):/IP:/' | sort >"$T/$_file.masked"
     done
-    is 'the chart of README is drawn' "$(cat "$T/shown.masked")" \
-        "$(cat "$T/tcpS.chart.masked")"
+    comm -3 "$T/shown.masked" "$T/tcpS.chart.masked" |
+        grep -vE '├ (socket|connect|close)\(' >"$T/differs"
+    is 'the chart of README is drawn' '' "$(cat "$T/differs")"
     while read -r _text; do
         comes "wsServer: its chart has: $_text" "$T/wsServer.chart" "$_text"
     done <<'END'
@@ -244,8 +248,13 @@ fi
 rows "the chapter's" tests/README.md >"$T/rows"
 spans "$(cut -d '|' -f 3 "$T/rows")" >"$T/checks"
 while read -r _check; do
-    wait_for 140 [ -e "$RESULTS/${_check%%:*}.status" ]
-    true_that "it has run: $_check" grep -qxF "ok $_check" "$RESULTS/${_check%%:*}"
+    _results=$RESULTS/${_check%%:*}
+    wait_for 140 [ -e "$_results.status" ]
+    if ! grep -qxF "ok $_check" "$_results" && grep -q '^skip ' "$_results"; then
+        skip "it has run: $_check" "${_check%%:*} skipped something"
+    else
+        true_that "it has run: $_check" grep -qxF "ok $_check" "$_results"
+    fi
 done <"$T/checks"
 
 finish

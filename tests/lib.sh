@@ -28,6 +28,13 @@ STARTED=     # processes of ours that may still run
 COUNTER=0    # numbers the files below $T
 SETUP=       # words for the peer to carry out before it starts a program
 STDOUT=      # where a program's stdout goes, if not into the file $OUT; - closes it
+OTHER_USER=$(($(id -u) + 54321))
+CROWD=2000   # clients at once: fewer where the limit of open files is low
+# shellcheck disable=SC3045 # every sh has -n
+case $(ulimit -n) in
+unlimited | ?????*) ;;
+*) [ "$(ulimit -n)" -gt 2100 ] || CROWD=$(($(ulimit -n) - 100)) ;;
+esac
 
 if [ ! -x "$PEER" ]; then
     printf 'FAIL %s: there is no %s; tests/run builds it\n' "$ME" "$PEER"

@@ -68,7 +68,8 @@ foreign() { # FILE
         strangers name "$constants $own"
 }
 
-for _source in $(printf '%s\n' "$ROOT"/*/*.c | grep '/\([^/]*\)/\1\.c$'); do
+cd "$ROOT" || exit
+for _source in */*.c; do
     is "$(basename "$_source" .c) has nothing but C11 and POSIX" '' "$(foreign "$_source")"
 done
 

@@ -9,6 +9,8 @@ PATH=$PATH:/usr/sbin # where Debian has nginx
 for tool in nginx openssl curl; do
     need "$tool" 'nginx in front of wsServer' || finish
 done
+possible 'nginx in front of wsServer' 'root may not become www-data here' \
+    sh -c "[ $(id -u) != 0 ] || '$PEER' user $OTHER_USER run true" || finish
 serve wsServer 127.0.0.1:0
 FIRST=$SERVER FIRST_PORT=$PORT FIRST_OUT=$OUT
 serve wsServer 127.0.0.1:0

@@ -32,10 +32,10 @@ for _case in '000 TERM' '022 INT' '077 TERM'; do
     is "SIG${_case#* }: exit 0, and the file is removed" '0 gone' \
         "$STATUS $([ -e "$WHERE" ] || echo gone)"
 done
-if possible 'another user' 'becoming another user is for root' "$PEER" user 54321 run true
+if possible 'another user' 'becoming another user is for root' "$PEER" user "$OTHER_USER" run true
 then
     begin
-    "$PEER" user 54321 connect "$WHERE" 2>"$T/why"
+    "$PEER" user "$OTHER_USER" connect "$WHERE" 2>"$T/why"
     like 'another user is not let in' '*Permission denied' "$(cat "$T/why")"
     stop TERM
 fi
@@ -118,8 +118,8 @@ talk 'clients at once, each its own echo; STOP is a line as any' \
 _fds=$(descriptors "$SERVER")
 stop TERM
 begin -q
-talk '2,000 clients at once' deadline 60 crowd 2000 "$WHERE" echo 0 shut
-left_nothing '2,000 clients leave nothing' "$SERVER" "$_fds"
+talk 'a crowd of clients' deadline 60 crowd "$CROWD" "$WHERE" echo 0 shut
+left_nothing 'a crowd of clients leave nothing' "$SERVER" "$_fds"
 stop TERM
 
 SETUP='files 20'

@@ -702,13 +702,15 @@ static void do_who(void)
 }
 
 /* Prints a port that is free, and stays so: below those that the kernel gives out by
- * itself (32768 and up on Linux), and of two peers that ask at once, another to each. */
+ * itself (32768 and up on Linux), and of two peers that ask at once, another to each. It
+ * has four digits, as those in README. */
 static void do_free_port(void)
 {
     struct address a = parse_where("0.0.0.0:0");
-    int fd, failed, port = 10000 + getpid() * 31 % 22000;
+    int fd, failed, port, offset = getpid() * 31;
     do {
-        port += 17;
+        offset += 17;
+        port = 2000 + offset % 7900;
         fd = must(socket(AF_INET, SOCK_STREAM, 0), "socket");
         ((struct sockaddr_in *)&a.sa)->sin_port = htons((uint16_t)port);
         failed = bind(fd, (struct sockaddr *)&a.sa, a.len);

@@ -65,7 +65,9 @@ class Browser:
     def log(self, count=2):
         """The newest lines of the log, without their times, the oldest first."""
         lines = self.script('document.getElementById("log").innerText').split('\n')[:count]
-        times = [re.match(r'\S*\d\d?:\d\d:\d\d\S*(\s[AP]M)? ', line) for line in lines]
+        # However the browser's language writes a time: 10:30:00 AM, 오전 10:30:00, 10.30.00
+        times = [re.match(r'\D{0,9}\d\d?\D\d\d\D\d\d(\s?[^\s→←]{1,4}\.?)? ', line)
+                 for line in lines]
         if not all(times):
             raise Wrong('a line of the log without its time: %r' % lines)
         return [line[time.end():] for line, time in zip(lines, times)][::-1]

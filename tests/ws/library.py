@@ -35,7 +35,8 @@ async def call(address):
     """Talks to wsServer. Extensions and subprotocols that are offered are not taken."""
     async with websockets.connect('ws://%s/ws' % address, max_size=None,
                                   compression='deflate', subprotocols=['chat']) as socket:
-        same(([], None), (socket.extensions, socket.subprotocol))
+        holder = socket if hasattr(socket, 'extensions') else socket.protocol  # since 14
+        same(([], None), (list(holder.extensions), socket.subprotocol))
         await converse(socket)
 
 

@@ -1,8 +1,9 @@
 # ws.sh - what wsServer.sh and wsClient.sh need besides lib.sh
 # shellcheck shell=sh disable=SC2034,SC2153,SC2154
 
-# Debian's own, which has python3-websockets; another one may come first in PATH.
+# The system's own has python3-websockets; another one may come first in PATH.
 PYTHON=/usr/bin/python3
+[ -x "$PYTHON" ] || PYTHON=python3
 WS=$ROOT/tests/ws
 REPORTS=
 export NO_FILES TOO_LONG PYTHONDONTWRITEBYTECODE=1 PYTHONUTF8=1
