@@ -46,8 +46,8 @@ build/tests/chart: tests/trace/chart.c
 trace: all build/tests/chart ## draw what PROGRAM and its other end call and send
 	@tests/trace/trace $(PROGRAM)
 
-machines: all build/tests/peer ## run demo and test on other machines, made by root
-	@tests/machines
+machines: all build/tests/peer ## run demo and test on other MACHINES, which root makes
+	@tests/machines $(MACHINES)
 
 sanitize: ## test builds with ASan, UBSan and the leak checker, and with TSan
 	@tests/proof/variant asan tsan

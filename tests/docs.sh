@@ -10,6 +10,7 @@
 # Commands that are shown, not run here, and why.
 LEFT_OUT='make deps test|CI runs it, and this is a part of it
 make test|the same
+make machines|CI runs it, and each machine runs this
 make bench|it takes a quarter of an hour, and measures
 chrt --batch 0|a figure of make bench
 make trace PROGRAM=tcpS|below, as for all ten
@@ -20,7 +21,7 @@ wsServer/wsServer 127.0.0.1:123[45]|proxy.sh runs two
 nginx -p build -c proxy.conf|proxy.sh runs it
 mkdir -p build|proxy.sh has a folder of its own
 nc HOST PORT|a form, of which nc.sh runs all that the tables have
-ulimit -[nu]|a limit, not a step'
+ulimit -[nu]*|a limit, not a step'
 
 mkdir "$T/copy"
 cp -R "$ROOT/Makefile" "$ROOT/README.md" "$ROOT/tests" "$T/copy"
@@ -52,7 +53,6 @@ while read -r _command <&9; do
         case $_command in $_left_out) echo "$_why" ;; esac
     done)
     [ -z "$_why" ] || continue
-    case $_command in *CC=clang*) need clang "$_command" || continue ;; esac
     timeout $((100 * SLOW)) sh -c "$_command" >"$T/said" 2>&1 3>&- 9<&-
     is "it runs: $_command" 0 "$?"
 done 9<"$T/commands"
@@ -236,7 +236,7 @@ while IFS='|' read -r _ _program _ _calls _; do
     is "$_file makes them in this order" "$(grep -xFf "$T/made" "$T/calls")" \
         "$(grep -xFf "$T/calls" "$T/made")"
 done <"$T/rows"
-at_most 'lines of README' 170 "$(lines README.md)"
+at_most 'lines of README' 178 "$(lines README.md)"
 _said=$(sed -n 's/.*tcpC.c): \([0-9]*\) lines,.*/\1/p' README.md)
 is 'the lines of tcpC' "$(lines tcpC/tcpC.c)" "$_said"
 
@@ -249,7 +249,7 @@ rows "the chapter's" tests/README.md >"$T/rows"
 spans "$(cut -d '|' -f 3 "$T/rows")" >"$T/checks"
 while read -r _check; do
     _results=$RESULTS/${_check%%:*}
-    wait_for 140 [ -e "$_results.status" ]
+    wait_for 280 [ -e "$_results.status" ]
     if ! grep -qxF "ok $_check" "$_results" && grep -q '^skip ' "$_results"; then
         skip "it has run: $_check" "${_check%%:*} skipped something"
     else
