@@ -1,27 +1,29 @@
 /*
- * concTCP.c - a TCP server that serves many clients at once, a thread for each
+ * concTCP.c - a TCP server that serves many clients at once, each in its own thread
  *
  *   cc -pthread -o concTCP concTCP.c
- *   ./concTCP 1234               at the other end: tcpC localhost:1234, or
- *                                nc localhost 1234, in several windows
+ *   ./concTCP 1234                   try it from several windows with
+ *                                    tcpC localhost:1234, or nc localhost 1234
  *
- *   Go                               here
- *   net.Listen("tcp4", ":PORT")      listen_on(): socket, bind, listen
- *   l.Accept()                       accept: each client has a socket of its own
- *   go handleConnection(c)           pthread_create: a thread, detached
- *   bufio.NewReader(c)               struct reader, made once for each client
+ *   Go                               C
+ *   net.Listen("tcp4", ":PORT")      listen_on(): getaddrinfo, socket, bind, listen
+ *   l.Accept()                       accept: a new socket for each client
+ *   go handleConnection(c)           pthread_create: a detached thread
+ *   bufio.NewReader(c)               struct linebuf, one for each client
+ *   c.Write([]byte(counter))         fputs to the FILE that fdopen() made of the socket
  *
- * Not as in the chapter: a client hears its own number; all lines of a segment are
- * answered; one that leaves takes nothing with it; a lack of descriptors or threads makes
- * clients wait, and ends nothing.
+ * Unlike the chapter's version, each client is told its own number, lines that arrive in
+ * one segment are all answered, a client that disconnects leaves nothing open, and
+ * running out of descriptors or threads only makes new clients wait.
+ * Read main() first, at the bottom, then upwards.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -29,322 +31,310 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char program[] = "concTCP";
-static const char usage[] = "usage: concTCP [-q] [HOST:]PORT\n"
-                            "Tells each TCP client its number, at each of its lines.\n"
-                            "-q: does not print the lines\n";
-enum { HOST_SIZE = 256, BACKLOG = 4096, LINE_LIMIT = 4096, STACK_SIZE = 65536 };
-
-struct reader {
-    int fd;
-    size_t start, end; /* what has come and is not taken yet: buffer[start..end) */
-    char buffer[LINE_LIMIT];
-};
+static const char usage[] = "usage: concTCP [-q] [HOST:]PORT\n";
+enum { HOST_SIZE = 256, LINE_SIZE = 4096, STACK_SIZE = 128 * 1024 };
 
 struct client {
-    int fd;
-    unsigned long number; /* counted from 1 in the order of accept() */
+    FILE *out;            /* its socket */
+    unsigned long number; /* 1 for the first client */
 };
 
-static bool quiet;
-
-static _Noreturn void die(const char *what, const char *why);
-static void set_up(void);
-static void leave(int signal_number);
-static void hold_on(const char *what, int error);
-static const char *split_hostport(const char *address, char *host);
-static bool has_line(const struct reader *r);
-static ssize_t fill(struct reader *r);
-static ssize_t read_line(struct reader *r, char **line);
-static int write_all(int fd, const char *data, size_t length);
-static bool is_stop(const char *line, size_t length);
-static int print(const char *label, const char *line, size_t length);
-
-/* Make a socket that listens at [HOST:]PORT. A HOST that is a name is its IPv4 address
-   first, as in Go. Without a HOST it is every address of this machine: IPv6, whose socket
-   takes IPv4 too (RFC 3493, section 3.7), or IPv4 where there is no IPv6. */
-static int listen_on(const char *address)
-{
-    char host[HOST_SIZE];
-    const char *port = split_hostport(address, host);
-    struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *a = NULL;
-    int fd = -1, gai = 0;
-    for (int i = 0; i < 2 && fd < 0; i++) {
-        if (a != NULL) /* there is no such family here */
-            freeaddrinfo(a);
-        hints.ai_family = (i == 0) == (*host == '\0') ? AF_INET6 : AF_INET;
-        gai = getaddrinfo(*host ? host : NULL, port, &hints, &a);
-        if (gai == 0)
-            fd = socket(a->ai_family, a->ai_socktype, a->ai_protocol);
-    }
-    if (fd < 0)
-        die(address, gai == 0 || gai == EAI_SYSTEM ? strerror(errno) : gai_strerror(gai));
-
-    const int on = 1, off = 0;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on); /* to restart at once */
-    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-    if (bind(fd, a->ai_addr, a->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0)
-        die(address, errno == EACCES ? "Permission denied (ports below 1024 are for root)"
-                                     : strerror(errno));
-    freeaddrinfo(a);
-
-    struct sockaddr_storage bound = {0}; /* port 0 has become a free one by now */
-    socklen_t size = sizeof bound;
-    char name[64] = "?", number[8] = "?";
-    getsockname(fd, (struct sockaddr *)&bound, &size);
-    getnameinfo((struct sockaddr *)&bound, size, name, sizeof name, number, sizeof number,
-                NI_NUMERICHOST | NI_NUMERICSERV);
-    const char *format =
-        strchr(name, ':') ? "%s: listening on [%s]:%s\n" : "%s: listening on %s:%s\n";
-    fprintf(stderr, format, program, name, number);
-    return fd;
-}
-
-/* Wait for the next client; while there is no descriptor for one, say so each second. Its
-   answers leave at once; if it vanishes, probes find out, one each 15 s as in Go. */
-static int accept_client(int listener)
-{
+/* A stream of lines: data[start..end) has been read but not yet consumed. TCP is a stream
+   of bytes: one read() may return half a line, or three. (Not a FILE: stdio would hide
+   lines that it has buffered from poll().) */
+struct linebuf {
     int fd;
-    while ((fd = accept(listener, NULL, NULL)) < 0)
-        if (errno != ECONNABORTED) /* it left before it was accepted */
-            hold_on("accept", errno);
-    const int on = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-#if defined TCP_KEEPIDLE && defined TCP_KEEPINTVL /* not in POSIX.1-2008 */
-    const int seconds = 15;
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds);
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &seconds, sizeof seconds);
-#endif
-    return fd;
-}
+    bool eof;
+    int error; /* 0, or why read() failed; ECONNRESET counts as the end of the stream */
+    size_t start, end;
+    char data[LINE_SIZE];
+};
 
-/* The thread of one client: answer each line until the client leaves or says STOP.
-   Answers to lines that came together leave together. */
-static void *handle_connection(void *argument)
-{
-    const struct client client = *(struct client *)argument;
-    free(argument);
-    struct reader in = {.fd = client.fd};
-    char answer[40], answers[1024], *line;
-    size_t size = (size_t)sprintf(answer, "Client number: %lu\n", client.number);
-    size_t ready = 0; /* bytes of answers[] that wait to be sent */
-    ssize_t length;
-    while ((length = read_line(&in, &line)) > 0 && !is_stop(line, (size_t)length)) {
-        if (!quiet)
-            print("", line, (size_t)length);
-        memcpy(answers + ready, answer, size);
-        ready += size;
-        if (has_line(&in) && ready + size <= sizeof answers)
-            continue;
-        if (write_all(in.fd, answers, ready) < 0)
-            break;
-        ready = 0;
-    }
-    if (length < 0)
-        fprintf(stderr, "%s: client %lu: %s\n", program, client.number, strerror(errno));
-    write_all(in.fd, answers, ready); /* those to the lines before STOP */
+static bool quiet; /* -q: do not print what clients send */
 
-    /* Closed with bytes in it that nobody has read a connection is reset, and answers may
-       get lost (RFC 2525, section 2.17): so let the client close first, 2 s a read. */
-    const struct timeval patience = {.tv_sec = 2};
-    setsockopt(in.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    shutdown(in.fd, SHUT_WR);
-    in.start = in.end;
-    for (int i = 0; i < 256 && fill(&in) > 0; i++)
-        in.start = in.end; /* nobody takes these: 1 MiB at most */
-    close(in.fd);
-    return NULL;
-}
-
-int main(int argc, char **argv)
-{
-    for (int option; (option = getopt(argc, argv, "hq")) != -1;) {
-        if (option != 'q') {
-            fputs(usage, option == 'h' ? stdout : stderr);
-            return option == 'h' ? 0 : 2;
-        }
-        quiet = true;
-    }
-    if (argc != optind + 1) {
-        fprintf(stderr, "%s: Please provide a port number!\n%s", program, usage);
-        return 2;
-    }
-    set_up();
-    signal(SIGINT, leave);
-    signal(SIGTERM, leave);
-    int listener = listen_on(argv[optind]);
-
-    pthread_attr_t attr;
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attr, STACK_SIZE);
-    for (unsigned long number = 1;; number++) {
-        struct client *client;
-        while ((client = malloc(sizeof *client)) == NULL)
-            hold_on("malloc", errno);
-        *client = (struct client){accept_client(listener), number};
-        pthread_t thread;
-        int error;
-        while ((error = pthread_create(&thread, &attr, handle_connection, client)) != 0)
-            hold_on("pthread_create", error);
-    }
-}
-
-/* ---- Helpers: the same text in every program that has them ---- */
-
-/* Print `NAME: what: why` on stderr and exit with 1. */
+/* Print "PROGRAM: WHAT: WHY" and exit with status 1. */
 static _Noreturn void die(const char *what, const char *why)
 {
     fprintf(stderr, "%s: %s: %s\n", program, what, why);
     exit(1);
 }
 
-/* Writing to a connection or pipe that is gone becomes an error, EPIPE, and no more. And
-   0, 1 and 2 are taken, if they were closed: no socket may be mistaken for stdout.
-   (Opened to be read only, so that printing to it is still an error.) */
-static void set_up(void)
+/* Report that the system is out of descriptors, memory or threads (error is an errno
+   value), and wait a second: a client may disconnect and free some. */
+static void wait_for_resources(const char *call, int error)
 {
-    signal(SIGPIPE, SIG_IGN);
-    int fd = 0;
-    while (fd >= 0 && fd <= STDERR_FILENO)
-        fd = open("/dev/null", O_RDONLY);
-    if (fd >= 0)
-        close(fd);
-}
-
-/* The handler of SIGINT and SIGTERM: end the program, which closes its sockets. In a
-   container, where it may be process 1, nothing else would. */
-static void leave(int signal_number)
-{
-    (void)signal_number;
-    _exit(0);
-}
-
-/* The system is short of something (`error`, an errno value) that clients will give back
-   when they leave: say so, and wait a second. */
-static void hold_on(const char *what, int error)
-{
-    fprintf(stderr, "%s: %s: %s\n", program, what, strerror(error));
+    fprintf(stderr, "%s: %s: %s\n", program, call, strerror(error));
     sleep(1);
 }
 
-/* Cut HOST:PORT, [HOST]:PORT or a bare PORT: HOST, which may be empty, goes to
-   host[HOST_SIZE], cut where it is too long to be a name. Returns PORT. Dies if it is
-   none of these, or a number that getaddrinfo() would take for another (65537 for 1). */
-static const char *split_hostport(const char *address, char *host)
+/* Split [HOST]:PORT, HOST:PORT or PORT. Copies HOST, which may be empty, to host and
+   returns PORT. */
+static const char *split_host_port(const char *address, char host[HOST_SIZE])
 {
-    const char *colon = strrchr(address, ':'), *start = address, *end = colon;
+    const char *colon = strrchr(address, ':');
     const char *port = colon != NULL ? colon + 1 : address;
-    if (address[0] == '[' && colon != NULL && colon[-1] == ']') {
-        start++;
-        end--;
-    } else if (strchr(address, ':') != colon) {
-        die(address, "not HOST:PORT or [HOST]:PORT");
+    if (*port == '\0')
+        die(address, "missing port");
+    if (strtoul(port, NULL, 10) > 65535) /* getaddrinfo would wrap it around */
+        die(address, "invalid port");
+    size_t length = colon != NULL ? (size_t)(colon - address) : 0;
+    if (length > 1 && address[0] == '[' && address[length - 1] == ']') {
+        address++;
+        length -= 2;
     }
-    char *number_end;
-    long number = strtol(port, &number_end, 10);
-    if (*number_end == '\0' && (*port == '\0' || number < 0 || number > 65535))
-        die(address, "port is not 0 to 65535");
-    snprintf(host, HOST_SIZE, "%.*s", colon != NULL ? (int)(end - start) : 0, start);
+    if (length >= HOST_SIZE)
+        die(address, "host name too long");
+    memcpy(host, address, length);
+    host[length] = '\0';
     return port;
 }
 
-/* Whether a whole line has come, so that read_line() need not wait. */
-static bool has_line(const struct reader *r)
+/* Make a socket of one address family, and look up the address to bind it to. Returns -1
+   if this machine or HOST has no addresses of that family, and why: of two attempts, the
+   one that got further decides. */
+static int make_socket(int family, const char *host, const char *port,
+                       struct addrinfo **ai, const char **why)
 {
-    return memchr(r->buffer + r->start, '\n', r->end - r->start) != NULL;
-}
-
-/* Read once, behind what has not been taken yet; at the end of input a last line that
-   lacks its `\n` is given one. Returns the number of bytes, 0 at the end, or -1 with
-   errno: EMSGSIZE if the buffer is full of one line. */
-static ssize_t fill(struct reader *r)
-{
-    memmove(r->buffer, r->buffer + r->start, r->end - r->start);
-    r->end -= r->start;
-    r->start = 0;
-    if (r->end == sizeof r->buffer) {
-        errno = EMSGSIZE;
+    const struct addrinfo hints = {
+        .ai_flags = AI_PASSIVE, .ai_family = family, .ai_socktype = SOCK_STREAM};
+    int error = getaddrinfo(*host != '\0' ? host : NULL, port, &hints, ai);
+    if (error != 0) {
+        if (*why == NULL)
+            *why = error == EAI_SERVICE ? "unknown port" : gai_strerror(error);
         return -1;
     }
-    ssize_t n;
-    while ((n = read(r->fd, r->buffer + r->end, sizeof r->buffer - r->end)) < 0)
-        if (errno != EINTR)
-            return -1;
-    if (n == 0 && r->end > 0) {
-        r->buffer[r->end] = '\n';
-        n = 1;
+    int fd = socket((*ai)->ai_family, (*ai)->ai_socktype, (*ai)->ai_protocol);
+    if (fd < 0) {
+        *why = strerror(errno);
+        freeaddrinfo(*ai);
     }
-    r->end += (size_t)n;
-    return n;
+    return fd;
 }
 
-/* Take the next line, `\n` included, out of the stream. *line points at it until the next
-   fill(). Returns its length, 0 at the end of input, or -1 with errno: EMSGSIZE for a
-   line of more than LINE_LIMIT bytes. */
-static ssize_t read_line(struct reader *r, char **line)
+/* Print the address that the server listens on. For port 0, the kernel has chosen one. */
+static void print_address(int fd)
 {
-    const char *newline;
-    ssize_t n = 0;
-    do {
-        *line = r->buffer + r->start;
-        newline = memchr(*line, '\n', r->end - r->start);
-    } while (newline == NULL && (n = fill(r)) > 0);
-    if (newline == NULL)
-        return n;
-    r->start = (size_t)(newline + 1 - r->buffer);
-    return newline + 1 - *line;
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof address;
+    char host[64] = "?", port[8] = "?";
+    getsockname(fd, (struct sockaddr *)&address, &size);
+    getnameinfo((struct sockaddr *)&address, size, host, sizeof host, port, sizeof port,
+                NI_NUMERICHOST | NI_NUMERICSERV);
+    bool ipv6 = strchr(host, ':') != NULL;
+    fprintf(stderr, "%s: listening on %s%s%s:%s\n", program, ipv6 ? "[" : "", host,
+            ipv6 ? "]" : "", port);
 }
 
-/* Write all of data, however little the kernel takes at a time. Returns 0, or -1 with
-   errno. */
-static int write_all(int fd, const char *data, size_t length)
+/* Listen on [HOST:]PORT. Without a HOST that means every address of this machine: an IPv6
+   socket accepts IPv4 clients, too (RFC 3493, section 3.7). A HOST that has addresses of
+   both families means the IPv4 one, as in Go. */
+static int listen_on(const char *address)
 {
-    for (ssize_t n; length > 0; data += n, length -= (size_t)n)
-        while ((n = write(fd, data, length)) < 0)
-            if (errno != EINTR)
-                return -1;
-    return 0;
+    char host[HOST_SIZE];
+    const char *port = split_host_port(address, host), *why = NULL;
+    bool no_host = *host == '\0';
+    struct addrinfo *ai;
+    int fd = make_socket(no_host ? AF_INET6 : AF_INET, host, port, &ai, &why);
+    if (fd < 0)
+        fd = make_socket(no_host ? AF_INET : AF_INET6, host, port, &ai, &why);
+    if (fd < 0)
+        die(address, why);
+
+    const int on = 1, off = 0;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on); /* restart without delay */
+    if (ai->ai_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    if (bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 || listen(fd, SOMAXCONN) < 0)
+        die(address, errno == EACCES && strtoul(port, NULL, 10) < 1024
+                         ? "Permission denied (ports below 1024 are for root)"
+                         : strerror(errno));
+    freeaddrinfo(ai);
+    print_address(fd);
+    return fd;
 }
 
-/* Whether the line is STOP, blanks around it aside. */
+/* Wait for the next client. */
+static int next_client(int listener)
+{
+    int fd;
+    while ((fd = accept(listener, NULL, NULL)) < 0)
+        if (errno != ECONNABORTED) /* a client that is gone already */
+            wait_for_resources("accept", errno);
+    const int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* do not delay replies */
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on); /* detect dead clients */
+    return fd;
+}
+
+/* Read once, waiting if necessary; call it only when next_line() has returned NULL. At
+   the end of the stream, and after an error, sets eof and terminates a last line that has
+   no newline. Returns false if there is nothing left to consume. */
+static bool fill(struct linebuf *in)
+{
+    memmove(in->data, in->data + in->start, in->end - in->start);
+    in->end -= in->start;
+    in->start = 0;
+    ssize_t n = read(in->fd, in->data + in->end, LINE_SIZE - in->end);
+    if (n > 0) {
+        in->end += (size_t)n;
+    } else if (n == 0 || (errno != EINTR && errno != EAGAIN)) {
+        in->error = n < 0 && errno != ECONNRESET ? errno : 0;
+        in->eof = true;
+        if (in->end > 0)
+            in->data[in->end++] = '\n';
+    }
+    return !in->eof || in->end > 0;
+}
+
+/* The next line that has been read, newline included, or NULL if there is none yet. It is
+   valid until the next fill(). A line longer than the buffer is returned in pieces. */
+static char *next_line(struct linebuf *in, size_t *length)
+{
+    char *line = in->data + in->start;
+    size_t available = in->end - in->start;
+    const char *newline = memchr(line, '\n', available);
+    if (newline == NULL && available < LINE_SIZE)
+        return NULL;
+    *length = newline != NULL ? (size_t)(newline + 1 - line) : available;
+    in->start += *length;
+    return line;
+}
+
+/* Close a connection so that the client receives everything: close() with unread input
+   would reset it, and replies on their way could be lost (RFC 2525, section 2.17). So end
+   our direction first, and discard input until the client closes its own, or for about
+   2 s. */
+static void lingering_close(FILE *stream)
+{
+    struct pollfd in = {fileno(stream), POLLIN, 0};
+    char discarded[1024];
+    const time_t start = time(NULL);
+    fflush(stream);
+    shutdown(in.fd, SHUT_WR); /* sends FIN; we can still read */
+    while (time(NULL) - start <= 2 && poll(&in, 1, 2000) > 0 &&
+           read(in.fd, discarded, sizeof discarded) > 0)
+        ;
+    fclose(stream);
+}
+
+/* Is the line STOP, ignoring white space around it? */
 static bool is_stop(const char *line, size_t length)
 {
-    for (; length > 0 && isspace((unsigned char)line[0]); length--)
+    while (length > 0 && isspace((unsigned char)line[0])) {
         line++;
+        length--;
+    }
     while (length > 0 && isspace((unsigned char)line[length - 1]))
         length--;
     return length == 4 && memcmp(line, "STOP", 4) == 0;
 }
 
-/* Print the line, without its end, behind its label. Control characters come out as \xNN,
-   those of UTF-8 (U+0080 to U+009F) too, so that nobody on the network drives the
-   terminal. Returns 0, or -1 with errno. */
-static int print(const char *label, const char *line, size_t length)
+/* Does byte i of text belong to a control character? Those of the C1 set (U+0080 to
+   U+009F) are two bytes long in UTF-8: 0xc2, then 0x80 to 0x9f. */
+static bool is_control(const char *text, size_t length, size_t i)
 {
-    if (length > 0 && line[length - 1] == '\n')
+    const unsigned char *p = (const unsigned char *)text + i;
+    if (*p >= ' ' && *p < 0x7f) /* the usual case first, for speed */
+        return false;
+    return (*p < 0x80 && *p != '\t') ||
+           (*p == 0xc2 && i + 1 < length && (p[1] & 0xe0) == 0x80) ||
+           ((*p & 0xe0) == 0x80 && i > 0 && p[-1] == 0xc2);
+}
+
+/* Print a line that came from the network. Control characters are escaped as \xNN: the
+   peer must not control the terminal. */
+static void print_line(const char *prefix, const char *line, size_t length)
+{
+    if (length > 0 && line[length - 1] == '\n') {
         length--;
-    if (length > 0 && line[length - 1] == '\r')
-        length--;
-    flockfile(stdout);
-    fputs(label, stdout);
-    unsigned char before = 0;
-    for (size_t i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)line[i];
-        bool control = c < ' ' || c == 0x7f || (before == 0xc2 && c >= 0x80 && c < 0xa0);
-        if (control && c != '\t')
-            printf("\\x%02x", c);
-        else
-            putchar(c);
-        before = c;
+        if (length > 0 && line[length - 1] == '\r')
+            length--;
     }
+    flockfile(stdout); /* or other threads could print in between */
+    fputs(prefix, stdout);
+    size_t start = 0; /* of the bytes not yet printed */
+    for (size_t i = 0; i < length; i++)
+        if (is_control(line, length, i)) {
+            fwrite(line + start, 1, i - start, stdout);
+            printf("\\x%02x", (unsigned char)line[i]);
+            start = i + 1;
+        }
+    fwrite(line + start, 1, length - start, stdout);
     putchar('\n');
-    int result = fflush(stdout) != 0 || ferror(stdout) ? -1 : 0;
+    fflush(stdout);
     funlockfile(stdout);
-    return result;
+}
+
+/* The thread of one client: answer each line until the client disconnects or says
+   STOP. */
+static void *handle_connection(void *argument)
+{
+    const struct client client = *(struct client *)argument;
+    free(argument);
+    struct linebuf in = {.fd = fileno(client.out)};
+    char reply[40];
+    snprintf(reply, sizeof reply, "Client number: %lu\n", client.number);
+    bool stop = false;
+    while (!stop && fill(&in)) {
+        char *line;
+        size_t length;
+        while ((line = next_line(&in, &length)) != NULL) {
+            stop = is_stop(line, length);
+            if (stop)
+                break;
+            if (!quiet)
+                print_line("", line, length);
+            fputs(reply, client.out);
+        }
+        if (fflush(client.out) != 0) /* one write for all lines that arrived together */
+            break;
+    }
+    lingering_close(client.out);
+    return NULL;
+}
+
+/* Serve each client in a thread of its own, for ever. */
+static _Noreturn void serve(int listener)
+{
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    int error = pthread_attr_setstacksize(&attributes, STACK_SIZE); /* not megabytes */
+    if (error != 0)
+        die("pthread_attr_setstacksize", strerror(error));
+    for (unsigned long number = 1;; number++) {
+        int fd = next_client(listener);
+        FILE *out;
+        while ((out = fdopen(fd, "w")) == NULL)
+            wait_for_resources("fdopen", errno);
+        struct client *client;
+        while ((client = malloc(sizeof *client)) == NULL)
+            wait_for_resources("malloc", errno);
+        *client = (struct client){out, number}; /* the thread frees it; a local variable
+                                                   would change with the next accept() */
+        pthread_t thread;
+        while ((error = pthread_create(&thread, &attributes, handle_connection, client)))
+            wait_for_resources("pthread_create", error);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    int option;
+    while ((option = getopt(argc, argv, "hq")) == 'q')
+        quiet = true;
+    if (option == 'h') {
+        fputs(usage, stdout);
+        return 0;
+    }
+    if (option != -1 || argc != optind + 1) {
+        fprintf(stderr, "Please provide a port number!\n%s", usage);
+        return 2;
+    }
+    signal(SIGPIPE, SIG_IGN); /* so that writing to a client that has gone only fails */
+    serve(listen_on(argv[optind]));
 }

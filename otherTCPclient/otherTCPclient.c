@@ -1,25 +1,24 @@
 /*
- * otherTCPclient.c - the TCP client again, step by step from name to connection
+ * otherTCPclient.c - the TCP client again, step by step from a name to a connection
  *
- *   cc -pthread -o otherTCPclient otherTCPclient.c
- *   ./otherTCPclient localhost:1234    at the other end: otherTCPserver 1234, or
- *                                      nc -l 1234
+ *   cc -o otherTCPclient otherTCPclient.c
+ *   ./otherTCPclient localhost:1234    talks to otherTCPserver 1234, or to nc -l 1234
  *
- *   Go                                 here
- *   net.ResolveTCPAddr("tcp4", s)      resolve(): getaddrinfo for one family
+ *   Go                                 C
+ *   net.ResolveTCPAddr("tcp4", s)      resolve_tcp(): getaddrinfo for one address family
  *   net.DialTCP("tcp4", laddr, raddr)  dial_tcp(): socket, bind if there is a local
  *                                      address, connect
- *   bufio.NewReader(c)                 struct reader, made once for each stream
- *   ReadString('\n')                   read_line(): read until a newline has come
+ *   bufio.NewReader(c)                 struct linebuf, one for each stream
+ *   reader.ReadString('\n')            next_line(), and fill() when it needs more input
+ *   c.Write([]byte(text + "\n"))       send_all(): write until everything is written
  *
- * Not as in the chapter: a line leaves with one newline; no line of a pipe and no reply
- * is lost or late by one; the end of stdin and the server's leaving are noticed; -6 is
- * for IPv6.
+ * Unlike the chapter's version, it sends one newline per line, never drops piped input,
+ * prints everything the server sends, and notices when the server closes the connection.
+ * Read main() first, at the bottom, then upwards.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
 #include <signal.h>
@@ -30,298 +29,287 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static const char program[] = "otherTCPclient";
-static const char usage[] =
-    "usage: otherTCPclient [-6] HOST:PORT [LOCAL]\n"
-    "Sends your lines to a TCP server and prints its replies.\n"
-    "-6: over IPv6; LOCAL: the HOST:PORT to call from (port 0: any)\n";
-enum { HOST_SIZE = 256, LINE_LIMIT = 65536 };
+static const char program[] = "otherTCPclient", reply_prefix[] = "->: ";
+static const char usage[] = "usage: otherTCPclient [-6] HOST:PORT [LOCAL]\n";
+enum { HOST_SIZE = 256, LINE_SIZE = 65536 };
 
-struct reader {
+/* A stream of lines: data[start..end) has been read but not yet consumed. TCP is a stream
+   of bytes: one read() may return half a line, or three. (Not a FILE: stdio would hide
+   lines that it has buffered from poll().) */
+struct linebuf {
     int fd;
-    size_t start, end; /* what has come and is not taken yet: buffer[start..end) */
-    char buffer[LINE_LIMIT];
+    bool eof;
+    int error; /* 0, or why read() failed; ECONNRESET counts as the end of the stream */
+    size_t start, end;
+    char data[LINE_SIZE];
 };
 
-static _Noreturn void die(const char *what, const char *why);
-static void set_up(void);
-static const char *split_hostport(const char *address, char *host);
-static bool has_line(const struct reader *r);
-static ssize_t fill(struct reader *r);
-static ssize_t read_line(struct reader *r, char **line);
-static int write_all(int fd, const char *data, size_t length);
-static bool is_stop(const char *line, size_t length);
-static void say(const char *text);
-static int print(const char *label, const char *line, size_t length);
-
-/* Look up HOST:PORT: one address of this family (for AF_INET a struct sockaddr_in, in
-   ai_addr), for freeaddrinfo(). Dies if there is none. */
-static struct addrinfo *resolve(const char *address, int family, int flags)
-{
-    if (strchr(address, ':') == NULL)
-        die(address, "missing port");
-    char host[HOST_SIZE];
-    const char *port = split_hostport(address, host);
-    const struct addrinfo hints = {
-        .ai_flags = flags, .ai_family = family, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *list;
-    int error = getaddrinfo(*host ? host : NULL, port, &hints, &list);
-    if (error != 0)
-        die(address, error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
-    return list;
-}
-
-/* Connect to the one address that HOST:PORT is resolved to, from LOCAL if it is not NULL.
-   Returns the socket. Dies if it cannot be done. */
-static int dial_tcp(const char *local, const char *address, int family)
-{
-    struct addrinfo *server = resolve(address, family, 0);
-    int fd = socket(server->ai_family, server->ai_socktype, server->ai_protocol);
-    if (fd < 0)
-        die(address, strerror(errno));
-    if (local != NULL) { /* else connect() chooses the address and the port */
-        struct addrinfo *own = resolve(local, family, AI_PASSIVE); /* :PORT is any */
-        if (bind(fd, own->ai_addr, own->ai_addrlen) < 0)
-            die(local, strerror(errno));
-        freeaddrinfo(own);
-    }
-    if (connect(fd, server->ai_addr, server->ai_addrlen) < 0)
-        die(address, strerror(errno));
-    freeaddrinfo(server);
-    return fd;
-}
-
-/* Print the server's next line behind the label. Returns false if there is none: the
-   server has left, in good order or not. Dies of any other error. */
-static bool show_line(struct reader *server, const char *label)
-{
-    char *line;
-    ssize_t length = read_line(server, &line);
-    if (length < 0 && errno != ECONNRESET)
-        die("server", strerror(errno));
-    if (length > 0 && print(label, line, (size_t)length) < 0)
-        die("stdout", strerror(errno));
-    return length > 0;
-}
-
-/* Prompt, and read the user's next line, as read_line() does. What the server says
-   meanwhile is shown at once, so that it is not taken for the answer to that line; that
-   it has left ends the program. */
-static ssize_t prompt(struct reader *user, struct reader *server, char **line)
-{
-    for (;;) {
-        while (has_line(server))
-            show_line(server, "->: ");
-        say(">> ");
-        bool gone = false;
-        while (!gone) {
-            bool typed = has_line(user);
-            struct pollfd ready[] = {{user->fd, POLLIN, 0}, {server->fd, POLLIN, 0}};
-            poll(ready, 2, typed ? 0 : -1);
-            gone = ready[1].revents != 0 && fill(server) <= 0 && !typed;
-            if (has_line(server))
-                break;
-            if (typed)
-                return read_line(user, line);
-            ssize_t n = ready[0].revents != 0 ? fill(user) : 1;
-            if (n <= 0)
-                return n;
-        }
-        say("\n");
-        if (gone && !show_line(server, "->: "))
-            die("server", "connection closed");
-    }
-}
-
-/* The conversation: a line, then the answer to it, until the user ends it. Dies if the
-   server does. */
-static void talk(struct reader *user, struct reader *server)
-{
-    char *line;
-    ssize_t length;
-    while ((length = prompt(user, server, &line)) > 0) {
-        if (write_all(server->fd, line, (size_t)length) < 0)
-            die("server", errno == EPIPE || errno == ECONNRESET ? "connection closed"
-                                                                : strerror(errno));
-        if (is_stop(line, (size_t)length)) {
-            shutdown(server->fd, SHUT_WR); /* no more from us; and from the server? */
-            say("->: ");
-            while (show_line(server, ""))
-                ;
-            say("TCP client exiting...");
-            break;
-        }
-        if (!show_line(server, "->: "))
-            die("server", "connection closed");
-    }
-    if (length < 0)
-        die("stdin", strerror(errno));
-    say("\n");
-}
-
-int main(int argc, char **argv)
-{
-    int family = AF_INET;
-    for (int option; (option = getopt(argc, argv, "6h")) != -1;) {
-        if (option != '6') {
-            fputs(usage, option == 'h' ? stdout : stderr);
-            return option == 'h' ? 0 : 2;
-        }
-        family = AF_INET6;
-    }
-    if (argc < optind + 1 || argc > optind + 2) {
-        fprintf(stderr, "%s: Please provide a server:port string!\n%s", program, usage);
-        return 2;
-    }
-    set_up();
-    static struct reader user = {.fd = STDIN_FILENO}, server;
-    server.fd = dial_tcp(argv[optind + 1], argv[optind], family);
-    talk(&user, &server);
-    return 0;
-}
-
-/* ---- Helpers: the same text in every program that has them ---- */
-
-/* Print `NAME: what: why` on stderr and exit with 1. */
+/* Print "PROGRAM: WHAT: WHY" and exit with status 1. */
 static _Noreturn void die(const char *what, const char *why)
 {
     fprintf(stderr, "%s: %s: %s\n", program, what, why);
     exit(1);
 }
 
-/* Writing to a connection or pipe that is gone becomes an error, EPIPE, and no more. And
-   0, 1 and 2 are taken, if they were closed: no socket may be mistaken for stdout.
-   (Opened to be read only, so that printing to it is still an error.) */
-static void set_up(void)
+/* Split [HOST]:PORT, HOST:PORT or PORT. Copies HOST, which may be empty, to host and
+   returns PORT. */
+static const char *split_host_port(const char *address, char host[HOST_SIZE])
 {
-    signal(SIGPIPE, SIG_IGN);
-    int fd = 0;
-    while (fd >= 0 && fd <= STDERR_FILENO)
-        fd = open("/dev/null", O_RDONLY);
-    if (fd >= 0)
-        close(fd);
-}
-
-/* Cut HOST:PORT, [HOST]:PORT or a bare PORT: HOST, which may be empty, goes to
-   host[HOST_SIZE], cut where it is too long to be a name. Returns PORT. Dies if it is
-   none of these, or a number that getaddrinfo() would take for another (65537 for 1). */
-static const char *split_hostport(const char *address, char *host)
-{
-    const char *colon = strrchr(address, ':'), *start = address, *end = colon;
+    const char *colon = strrchr(address, ':');
     const char *port = colon != NULL ? colon + 1 : address;
-    if (address[0] == '[' && colon != NULL && colon[-1] == ']') {
-        start++;
-        end--;
-    } else if (strchr(address, ':') != colon) {
-        die(address, "not HOST:PORT or [HOST]:PORT");
+    if (*port == '\0')
+        die(address, "missing port");
+    if (strtoul(port, NULL, 10) > 65535) /* getaddrinfo would wrap it around */
+        die(address, "invalid port");
+    size_t length = colon != NULL ? (size_t)(colon - address) : 0;
+    if (length > 1 && address[0] == '[' && address[length - 1] == ']') {
+        address++;
+        length -= 2;
     }
-    char *number_end;
-    long number = strtol(port, &number_end, 10);
-    if (*number_end == '\0' && (*port == '\0' || number < 0 || number > 65535))
-        die(address, "port is not 0 to 65535");
-    snprintf(host, HOST_SIZE, "%.*s", colon != NULL ? (int)(end - start) : 0, start);
+    if (length >= HOST_SIZE)
+        die(address, "host name too long");
+    memcpy(host, address, length);
+    host[length] = '\0';
     return port;
 }
 
-/* Whether a whole line has come, so that read_line() need not wait. */
-static bool has_line(const struct reader *r)
+/* Look up one address of HOST:PORT. Without a HOST that means this machine itself or,
+   with AI_PASSIVE in flags, whichever of its addresses the kernel chooses. */
+static struct addrinfo *resolve_tcp(int family, const char *address, int flags)
 {
-    return memchr(r->buffer + r->start, '\n', r->end - r->start) != NULL;
+    if (strchr(address, ':') == NULL)
+        die(address, "missing port");
+    char host[HOST_SIZE];
+    const char *port = split_host_port(address, host);
+    if (family == AF_INET && strchr(host, ':') != NULL)
+        die(address, "not an IPv4 address (-6 is for IPv6)");
+    const struct addrinfo hints = {
+        .ai_flags = flags, .ai_family = family, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *ai;
+    int error = getaddrinfo(*host != '\0' ? host : NULL, port, &hints, &ai);
+    if (error != 0)
+        die(address, error == EAI_SERVICE ? "unknown port" : gai_strerror(error));
+    return ai; /* a list; the first one is the preferred one */
 }
 
-/* Read once, behind what has not been taken yet; at the end of input a last line that
-   lacks its `\n` is given one. Returns the number of bytes, 0 at the end, or -1 with
-   errno: EMSGSIZE if the buffer is full of one line. */
-static ssize_t fill(struct reader *r)
+/* Connect to HOST:PORT from the address and port LOCAL or, if it is NULL, from any. */
+static int dial_tcp(int family, const char *local, const char *address)
 {
-    memmove(r->buffer, r->buffer + r->start, r->end - r->start);
-    r->end -= r->start;
-    r->start = 0;
-    if (r->end == sizeof r->buffer) {
-        errno = EMSGSIZE;
-        return -1;
+    struct addrinfo *raddr = resolve_tcp(family, address, 0);
+    int fd = socket(raddr->ai_family, raddr->ai_socktype, raddr->ai_protocol);
+    if (fd < 0)
+        die(address, strerror(errno));
+    if (local != NULL) {
+        struct addrinfo *laddr = resolve_tcp(family, local, AI_PASSIVE);
+        if (bind(fd, laddr->ai_addr, laddr->ai_addrlen) < 0)
+            die(local, strerror(errno));
+        freeaddrinfo(laddr);
     }
-    ssize_t n;
-    while ((n = read(r->fd, r->buffer + r->end, sizeof r->buffer - r->end)) < 0)
-        if (errno != EINTR)
-            return -1;
-    if (n == 0 && r->end > 0) {
-        r->buffer[r->end] = '\n';
-        n = 1;
+    if (connect(fd, raddr->ai_addr, raddr->ai_addrlen) < 0)
+        die(address, strerror(errno));
+    freeaddrinfo(raddr);
+    return fd;
+}
+
+/* Read once, waiting if necessary; call it only when next_line() has returned NULL. At
+   the end of the stream, and after an error, sets eof and terminates a last line that has
+   no newline. Returns false if there is nothing left to consume. */
+static bool fill(struct linebuf *in)
+{
+    memmove(in->data, in->data + in->start, in->end - in->start);
+    in->end -= in->start;
+    in->start = 0;
+    ssize_t n = read(in->fd, in->data + in->end, LINE_SIZE - in->end);
+    if (n > 0) {
+        in->end += (size_t)n;
+    } else if (n == 0 || (errno != EINTR && errno != EAGAIN)) {
+        in->error = n < 0 && errno != ECONNRESET ? errno : 0;
+        in->eof = true;
+        if (in->end > 0)
+            in->data[in->end++] = '\n';
     }
-    r->end += (size_t)n;
-    return n;
+    return !in->eof || in->end > 0;
 }
 
-/* Take the next line, `\n` included, out of the stream. *line points at it until the next
-   fill(). Returns its length, 0 at the end of input, or -1 with errno: EMSGSIZE for a
-   line of more than LINE_LIMIT bytes. */
-static ssize_t read_line(struct reader *r, char **line)
+/* The next line that has been read, newline included, or NULL if there is none yet. It is
+   valid until the next fill(). A line longer than the buffer is returned in pieces. */
+static char *next_line(struct linebuf *in, size_t *length)
 {
-    const char *newline;
-    ssize_t n = 0;
-    do {
-        *line = r->buffer + r->start;
-        newline = memchr(*line, '\n', r->end - r->start);
-    } while (newline == NULL && (n = fill(r)) > 0);
-    if (newline == NULL)
-        return n;
-    r->start = (size_t)(newline + 1 - r->buffer);
-    return newline + 1 - *line;
+    char *line = in->data + in->start;
+    size_t available = in->end - in->start;
+    const char *newline = memchr(line, '\n', available);
+    if (newline == NULL && available < LINE_SIZE)
+        return NULL;
+    *length = newline != NULL ? (size_t)(newline + 1 - line) : available;
+    in->start += *length;
+    return line;
 }
 
-/* Write all of data, however little the kernel takes at a time. Returns 0, or -1 with
-   errno. */
-static int write_all(int fd, const char *data, size_t length)
+/* Write all of data; write() may accept only part of it. Returns false, with errno set,
+   if the peer is gone. */
+static bool send_all(int fd, const char *data, size_t length)
 {
-    for (ssize_t n; length > 0; data += n, length -= (size_t)n)
-        while ((n = write(fd, data, length)) < 0)
-            if (errno != EINTR)
-                return -1;
-    return 0;
+    while (length > 0) {
+        ssize_t n = write(fd, data, length);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return false;
+        data += n;
+        length -= (size_t)n;
+    }
+    return true;
 }
 
-/* Whether the line is STOP, blanks around it aside. */
+/* Is the line STOP, ignoring white space around it? */
 static bool is_stop(const char *line, size_t length)
 {
-    for (; length > 0 && isspace((unsigned char)line[0]); length--)
+    while (length > 0 && isspace((unsigned char)line[0])) {
         line++;
+        length--;
+    }
     while (length > 0 && isspace((unsigned char)line[length - 1]))
         length--;
     return length == 4 && memcmp(line, "STOP", 4) == 0;
 }
 
-/* Print text as it is, and have it seen. Dies if it cannot be. */
-static void say(const char *text)
+/* Does byte i of text belong to a control character? Those of the C1 set (U+0080 to
+   U+009F) are two bytes long in UTF-8: 0xc2, then 0x80 to 0x9f. */
+static bool is_control(const char *text, size_t length, size_t i)
 {
-    fputs(text, stdout);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        die("stdout", strerror(errno));
+    const unsigned char *p = (const unsigned char *)text + i;
+    if (*p >= ' ' && *p < 0x7f) /* the usual case first, for speed */
+        return false;
+    return (*p < 0x80 && *p != '\t') ||
+           (*p == 0xc2 && i + 1 < length && (p[1] & 0xe0) == 0x80) ||
+           ((*p & 0xe0) == 0x80 && i > 0 && p[-1] == 0xc2);
 }
 
-/* Print the line, without its end, behind its label. Control characters come out as \xNN,
-   those of UTF-8 (U+0080 to U+009F) too, so that nobody on the network drives the
-   terminal. Returns 0, or -1 with errno. */
-static int print(const char *label, const char *line, size_t length)
+/* Print a line that came from the network. Control characters are escaped as \xNN: the
+   peer must not control the terminal. */
+static void print_line(const char *prefix, const char *line, size_t length)
 {
-    if (length > 0 && line[length - 1] == '\n')
+    if (length > 0 && line[length - 1] == '\n') {
         length--;
-    if (length > 0 && line[length - 1] == '\r')
-        length--;
-    flockfile(stdout);
-    fputs(label, stdout);
-    unsigned char before = 0;
-    for (size_t i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)line[i];
-        bool control = c < ' ' || c == 0x7f || (before == 0xc2 && c >= 0x80 && c < 0xa0);
-        if (control && c != '\t')
-            printf("\\x%02x", c);
-        else
-            putchar(c);
-        before = c;
+        if (length > 0 && line[length - 1] == '\r')
+            length--;
+    }
+    fputs(prefix, stdout);
+    size_t start = 0; /* of the bytes not yet printed */
+    for (size_t i = 0; i < length; i++)
+        if (is_control(line, length, i)) {
+            fwrite(line + start, 1, i - start, stdout);
+            printf("\\x%02x", (unsigned char)line[i]);
+            start = i + 1;
+        }
+    fwrite(line + start, 1, length - start, stdout);
+    putchar('\n');
+}
+
+static void flush_stdout(void)
+{
+    if (fflush(stdout) != 0)
+        die("stdout", strerror(errno));
+    if (ferror(stdout)) /* printf() has failed before, with an errno of its own */
+        die("stdout", "write failed");
+}
+
+/* Prompt for the user's next line; NULL at the end of input. Meanwhile, print whatever
+   the server sends, so that it is not mistaken for the reply to that line. */
+static char *prompt(struct linebuf *user, struct linebuf *server, size_t *length)
+{
+    printf(">> ");
+    for (;;) {
+        char *line;
+        while ((line = next_line(server, length)) != NULL) {
+            putchar('\n');
+            print_line(reply_prefix, line, *length);
+            printf(">> ");
+        }
+        flush_stdout();
+        if ((line = next_line(user, length)) != NULL || user->eof)
+            return line;
+        if (server->eof) {
+            putchar('\n');
+            die("server", server->error ? strerror(server->error) : "connection closed");
+        }
+        struct pollfd fds[] = {{user->fd, POLLIN, 0}, {server->fd, POLLIN, 0}};
+        poll(fds, 2, -1); /* revents may be POLLHUP or POLLERR, too: read() tells */
+        if (fds[0].revents != 0)
+            fill(user);
+        if (fds[1].revents != 0)
+            fill(server);
+    }
+}
+
+/* Wait for the server's next line, the reply, and print it. */
+static void print_reply(struct linebuf *server)
+{
+    char *line;
+    size_t length;
+    while ((line = next_line(server, &length)) == NULL)
+        if (!fill(server))
+            die("server", server->error ? strerror(server->error) : "connection closed");
+    print_line(reply_prefix, line, length);
+}
+
+/* Tell the server that nothing more will come, and print what it still has to say, until
+   it closes the connection, too, or is silent for 2 s. */
+static void finish_reading(struct linebuf *server, const char *prefix)
+{
+    shutdown(server->fd, SHUT_WR);
+    do {
+        char *line;
+        size_t length;
+        while ((line = next_line(server, &length)) != NULL)
+            print_line(prefix, line, length);
+        flush_stdout();
+    } while (poll(&(struct pollfd){server->fd, POLLIN, 0}, 1, 2000) > 0 && fill(server));
+    if (server->start < server->end) /* a line that the server has not finished */
+        print_line(prefix, server->data + server->start, server->end - server->start);
+}
+
+/* Send the user's lines one by one, each after the reply to the one before. */
+static void talk(int fd)
+{
+    static struct linebuf user = {.fd = STDIN_FILENO}, server;
+    char *line;
+    size_t length;
+    server.fd = fd;
+    while ((line = prompt(&user, &server, &length)) != NULL) {
+        if (line[length - 1] != '\n')
+            die("stdin", "line too long");
+        if (!send_all(fd, line, length))
+            die("server", "connection closed");
+        if (is_stop(line, length)) {
+            fputs(reply_prefix, stdout);
+            finish_reading(&server, "");
+            printf("TCP client exiting...\n");
+            return;
+        }
+        print_reply(&server);
     }
     putchar('\n');
-    int result = fflush(stdout) != 0 || ferror(stdout) ? -1 : 0;
-    funlockfile(stdout);
-    return result;
+    if (user.error != 0)
+        die("stdin", strerror(user.error));
+    finish_reading(&server, reply_prefix);
+}
+
+int main(int argc, char **argv)
+{
+    int family = AF_INET, option;
+    while ((option = getopt(argc, argv, "6h")) == '6')
+        family = AF_INET6;
+    if (option == 'h') {
+        fputs(usage, stdout);
+        return 0;
+    }
+    if (option != -1 || argc < optind + 1 || argc > optind + 2) {
+        fprintf(stderr, "Please provide a server:port string!\n%s", usage);
+        return 2;
+    }
+    signal(SIGPIPE, SIG_IGN); /* so that writing to a closed connection only fails */
+    talk(dial_tcp(family, argv[optind + 1], argv[optind])); /* argv[argc] is NULL */
+    flush_stdout();
+    return 0;
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# alone.sh - each program is one file that needs no other, told in the same order
+# alone.sh - each program is one file that needs no other, in the same order
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -18,23 +18,24 @@ order() { # FILE
         NR == 1 && /^\/\*/ { note("comment") }
         /^#define _POSIX_C_SOURCE 200809L$/ { note("standard") }
         /^#include </ { note("includes") }
-        /^(enum|struct) / { note("types") }
-        /^\/\* ---- / { below = 1 }
-        /^\/\* ---- Helpers/ { note("helpers") }
         /^(static|int) .*\(/ { head = $0 }
         head && /;$/ {
             note("prototypes")
             head = ""
         }
-        /^\{/ && !below { note(head ~ /^int main/ ? "main" : "functions") }
-        /^\{/ { head = "" }
+        /^\{/ {
+            note(head ~ /^int main/ ? "main" : "functions")
+            head = ""
+        }
     ' "$1"
 }
 
-# The calls that the chapter is about have no place below the dividers.
-hidden_calls() { # FILE
-    sed '1,/^\/\* ---- /d' "$1" |
-        grep -E '(^|[^a-z_])(socket|connect|bind|listen|accept)\([A-Za-z0-9]'
+# The functions of more than 40 lines between their braces; a page is none to read.
+long_functions() { # FILE
+    awk '/^[a-z].*\(/ { head = $0 }
+        /^\{/ { start = NR }
+        /^}/ && start && NR - start > 41 { print head ": " NR - start - 1 " lines" }
+        /^}/ { start = 0 }' "$1"
 }
 
 for _folder in "$ROOT"/*/; do
@@ -48,10 +49,12 @@ for _folder in "$ROOT"/*/; do
     is "$_name: every function is static" 'int main' \
         "$(grep -E '^[a-z][a-z_ *]*[a-zA-Z_0-9]+\(' "$_source" | grep -v '^static ' |
             sed 's/(.*//')"
-    is "$_name: the order of its parts" \
-        'comment standard includes types prototypes functions main helpers ' \
-        "$(order "$_source")"
-    is "$_name: the network's calls are in the story" '' "$(hidden_calls "$_source")"
+    case $_name in ws*) ;; *)
+        is "$_name: its parts, callee first and main last" \
+            'comment standard includes functions main ' "$(order "$_source")"
+        is "$_name: no function is longer than a screen" '' "$(long_functions "$_source")"
+        ;;
+    esac
     at_most "$_name: the comment on top, in lines" 20 \
         "$(grep -n '\*/' "$_source" | sed -n '1s/:.*//p')"
 

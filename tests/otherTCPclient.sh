@@ -5,7 +5,11 @@
 # shellcheck source=conversation.sh
 . "$ROOT/tests/conversation.sh"
 
-conversation
+LISTEN=127.0.0.1:0
+PREFIX='->: '
+
+conversation 65536
+tcp_client
 
 # One address, of one family; LOCAL is where the server sees the client.
 reaches() { # HOST SEEN(a pattern) ARGUMENTS: with @ for the server's port
@@ -22,7 +26,7 @@ _port=$("$PEER" free-port)
 reaches 127.0.0.1 "127.0.0.2 $_port" "127.0.0.1:@ 127.0.0.2:$_port"
 _port=$("$PEER" free-port)
 reaches 127.0.0.1 "127.0.0.1 $_port" "127.0.0.1:@ :$_port"
-_own=$(hostname -I | tr ' ' '\n' | grep -m 1 '\.')
+_own=$(hostname -I 2>/dev/null | tr ' ' '\n' | grep -m 1 '\.')
 if possible 'LOCAL is any address' 'only loopback here' [ -n "$_own" ]; then
     reaches "$_own" "$_own *" "$_own:@ :0"
 fi
@@ -38,8 +42,9 @@ fails() { # LINE-ON-STDERR(a pattern, behind the name) ARG...
     typed '' otherTCPclient "$@"
     like "otherTCPclient $*: exit 1" "1 otherTCPclient: $_line" "$STATUS $(cat "$ERR")"
 }
-fails '?::1?:1: [A-Z]*' '[::1]:1'
+fails '?::1?:1: not an IPv4 address (-6 is for IPv6)' '[::1]:1'
 fails '127.0.0.1:1: [A-Z]*' -6 127.0.0.1:1
+fails '?::1?:0: not an IPv4 address (-6 is for IPv6)' 127.0.0.1:1 '[::1]:0'
 fails 'localhost: missing port' 127.0.0.1:1 localhost
 fails "192.0.2.1:0: $NOT_HERE" 127.0.0.1:1 192.0.2.1:0
 

@@ -10,15 +10,11 @@
 ANSWER='expect hello\n'
 SHOWN='> hello\n'
 LISTENING='otherTCPserver: listening on 127.0.0.1:@'
+QUIET=
 
 every_server expect "$CONTROLS"
 echo_server
 one_after_another expect 'hello\nSTOP\n'
-
-begin -q
-talk 'a long line, and STOP behind it' connect "$WHERE" send-file "$T/piece" \
-    expect-file "$T/piece" send '\nSTOP\n' expect '\nSTOP\n' eof
-await_end "$SERVER"
-is 'STOP behind a long line: exit 0' 0 "$STATUS"
+lingering ended_by_stop expect "${HUNDRED}STOP\n"
 
 finish

@@ -13,23 +13,24 @@ CC=${CC:-cc}
 headers='ctype errno fcntl netdb netinet/in netinet/tcp poll pthread signal stdbool stddef
 stdint stdio stdlib string strings sys/socket sys/stat sys/time sys/un time unistd'
 
-symbols='_exit accept alarm atoi bind clock_gettime close connect errno exit fcntl ferror
-fflush flockfile fopen fprintf fputs fread free freeaddrinfo funlockfile fwrite
-gai_strerror getaddrinfo getnameinfo getopt getpeername getpid getsockname isatty iscntrl
-isdigit isspace listen localtime_r lstat malloc memchr memcmp memcpy memmove memset open
-optarg optind pipe poll printf pthread_attr_init pthread_attr_setdetachstate
-pthread_attr_setstacksize pthread_create putc putchar puts rand read realloc recv recvfrom
-send sendto setsockopt shutdown sigaction signal sleep snprintf socket sprintf srand
-stderr stdout strcasecmp strchr strcmp strcspn strerror strftime strlen strncasecmp
-strncmp strrchr strspn strtol time tzset umask unlink write'
+symbols='_exit accept alarm atoi bind clock_gettime close connect errno exit fclose fcntl
+fdopen ferror fflush fileno flockfile fopen fprintf fputs fread free freeaddrinfo
+funlockfile fwrite gai_strerror getaddrinfo getnameinfo getopt getpeername getpid
+getsockname isatty iscntrl isdigit isspace listen localtime localtime_r lstat malloc
+memchr memcmp memcpy memmove memset open optarg optind pipe poll printf pthread_attr_init
+pthread_attr_setdetachstate pthread_attr_setstacksize pthread_create putc putchar puts
+raise rand read realloc recv recvfrom send sendto setsockopt shutdown sigaction signal
+sleep snprintf socket sprintf srand stderr stdout strcasecmp strchr strcmp strcspn
+strerror strftime strlen strncasecmp strncmp strrchr strspn strtol strtoul time tzset
+umask unlink write'
 
 constants='AF_INET AF_INET6 AF_UNIX AI_PASSIVE CLOCK_MONOTONIC EACCES EADDRINUSE EAGAIN
-EAI_SYSTEM ECONNABORTED ECONNREFUSED ECONNRESET EINTR EMSGSIZE EPIPE ETIMEDOUT FILE
-F_SETFL IPPROTO_IPV6 IPPROTO_TCP IPV6_V6ONLY NI_NUMERICHOST NI_NUMERICSERV NULL O_NONBLOCK
-O_RDONLY POLLIN PTHREAD_CREATE_DETACHED SA_RESETHAND SA_RESTART SHUT_WR SIGALRM SIGINT
-SIGPIPE SIGTERM SIG_IGN SOCK_DGRAM SOCK_STREAM SOL_SOCKET SO_KEEPALIVE SO_LINGER SO_RCVBUF
-SO_RCVTIMEO SO_REUSEADDR SO_SNDTIMEO STDERR_FILENO STDIN_FILENO S_IRWXG S_IRWXO S_ISSOCK
-S_IXUSR TCP_NODELAY _POSIX_C_SOURCE'
+EAI_SERVICE EAI_SYSTEM ECONNABORTED ECONNREFUSED ECONNRESET EINTR EMSGSIZE EPIPE ETIMEDOUT
+FILE F_SETFL IPPROTO_IPV6 IPPROTO_TCP IPV6_V6ONLY NI_NUMERICHOST NI_NUMERICSERV NULL
+O_NONBLOCK O_RDONLY POLLIN PTHREAD_CREATE_DETACHED SA_RESETHAND SA_RESTART SHUT_WR SIGALRM
+SIGHUP SIGINT SIGPIPE SIGTERM SIG_DFL SIG_IGN SOCK_DGRAM SOCK_STREAM SOL_SOCKET SOMAXCONN
+SO_KEEPALIVE SO_LINGER SO_RCVBUF SO_RCVTIMEO SO_REUSEADDR SO_SNDBUF SO_SNDTIMEO
+STDERR_FILENO STDIN_FILENO S_IRWXG S_IRWXO S_ISSOCK S_IXUSR TCP_NODELAY _POSIX_C_SOURCE'
 
 # The lines of stdin that are none of the WORDS, each with KIND before it.
 strangers() { # KIND WORDS

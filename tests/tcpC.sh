@@ -5,11 +5,17 @@
 # shellcheck source=conversation.sh
 . "$ROOT/tests/conversation.sh"
 
-conversation
+LISTEN=127.0.0.1:0
+PREFIX='->: '
+
+conversation 65536
+tcp_client
 
 # A name with several addresses, in a hosts file that only the program sees.
 printf '127.0.0.2 many.test\n127.0.0.3 many.test\n' >"$T/hosts"
 has_ipv6 'a name with an IPv6 address' && echo '::1 many.test' >>"$T/hosts"
+# A link-local address without its link leads nowhere: getaddrinfo() puts it last.
+printf '127.0.0.2 far.test\nfe80::1 far.test\n' >>"$T/hosts"
 cat >"$T/with-hosts" <<END
 #!/bin/sh
 mount --bind "$T/hosts" /etc/hosts && exec "\$@"
@@ -38,9 +44,9 @@ if possible 'a name with several addresses' 'mounting is for root' \
         reaches many.test "$_host"
     done
     _port=$("$PEER" free-port)
-    typed 'hello\n' tcpC "many.test:$_port"
-    gives 'no address of a name answers' 1 '' \
-        "tcpC: many.test:$_port: Connection refused\n"
+    typed 'hello\n' tcpC "far.test:$_port"
+    gives 'no address of a name answers: the error of the first' 1 '' \
+        "tcpC: far.test:$_port: Connection refused\n"
     RUN_WITH=$_run
 fi
 

@@ -8,6 +8,7 @@
 ANSWER=line
 SHOWN='-> hello\n'
 LISTENING='tcpS: listening on [::]:@'
+QUIET=
 
 dates() { # WHAT COUNT FILE: it is so many dates and nothing else
     _day='[0-9]{4}-[0-9]{2}-[0-9]{2}' _time='[0-9]{2}:[0-9]{2}:[0-9]{2}'
@@ -16,8 +17,10 @@ dates() { # WHAT COUNT FILE: it is so many dates and nothing else
 }
 
 every_server line
-line_limits client
+long_lines
 one_after_another line
+# shellcheck disable=SC2046 # words
+lingering ended_by_stop $(yes line | head -n 100)
 
 # The answer: RFC 3339 with the local offset.
 for _zone in UTC0=Z KST-9=+09:00 NST3:30=-03:30; do

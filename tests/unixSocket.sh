@@ -6,6 +6,8 @@
 . "$ROOT/tests/servers.sh"
 # shellcheck source=echo.sh
 . "$ROOT/tests/echo.sh"
+# shellcheck source=conversation.sh
+. "$ROOT/tests/conversation.sh"
 
 WHERE=$T/socket
 begin() {
@@ -14,6 +16,7 @@ begin() {
 ANSWER='expect hello\n'
 SHOWN='Server got: hello\n'
 LISTENING="unixSocket: listening on $WHERE"
+QUIET=-q
 
 every_server expect "$CONTROLS"
 echo_server
@@ -23,22 +26,36 @@ echo_server
 mode_and_kind() {
     stat -c '%a %F' "$WHERE"
 }
-for _case in '000 TERM' '022 INT' '077 TERM'; do
-    umask "${_case% *}"
+how_it_ended() {
+    echo "$STATUS, the file is $([ -e "$WHERE" ] && echo left || echo removed)"
+}
+for _case in '000 TERM 143' '022 INT 130' '077 HUP 129'; do
+    # shellcheck disable=SC2086
+    set -- $_case
+    umask "$1"
     begin
     umask 022
-    is "umask ${_case% *}: the file is for its owner alone" '600 socket' "$(mode_and_kind)"
-    stop "${_case#* }"
-    is "SIG${_case#* }: exit 0, and the file is removed" '0 gone' \
-        "$STATUS $([ -e "$WHERE" ] || echo gone)"
+    is "umask $1: the file is for its owner alone" '600 socket' "$(mode_and_kind)"
+    stop "$2"
+    is "SIG$2 ends it, and the file is removed" "$3, the file is removed" \
+        "$(how_it_ended)"
 done
-if possible 'another user' 'becoming another user is for root' "$PEER" user "$OTHER_USER" run true
-then
+if possible 'another user' 'becoming another user is for root' \
+    "$PEER" user "$OTHER_USER" run true; then
     begin
     "$PEER" user "$OTHER_USER" connect "$WHERE" 2>"$T/why"
     like 'another user is not let in' '*Permission denied' "$(cat "$T/why")"
     stop TERM
 fi
+_run=$RUN_WITH
+RUN_WITH="nohup $RUN_WITH"
+begin
+RUN_WITH=$_run
+kill -HUP "$SERVER"
+served 'nohup: SIGHUP stays ignored'
+stop TERM
+is 'nohup: SIGTERM ends it' '143, the file is removed' "$(how_it_ended)"
+
 # A socket nobody listens on is replaced.
 begin
 kill -KILL "$SERVER"
@@ -48,6 +65,20 @@ begin
 served 'a socket nobody listens on is replaced'
 is 'and the mode is right' '600 socket' "$(mode_and_kind)"
 stop TERM
+
+# At its end a server removes its own file only.
+begin
+_first=$SERVER
+rm "$WHERE"
+begin
+kill "$_first"
+await_end "$_first"
+served 'a server that has taken the path of another keeps it'
+mv "$WHERE" "$T/moved"
+echo precious >"$WHERE"
+stop TERM
+is 'a text file in the place of the socket is not removed' precious "$(cat "$WHERE")"
+rm "$WHERE" "$T/moved"
 
 # What stands at PATH and no dead socket is an error, and untouched.
 state() {
@@ -95,7 +126,7 @@ refused() { # PATH REASON
     done
 }
 refused "$T/no/such" 'No such file or directory'
-_long='not 1 to 107 bytes long'
+_long='empty, or too long for a socket'
 refused '' "$_long"
 refused "$(pad 108)" "$_long"
 refused "$(pad 300)" "$_long"
@@ -129,67 +160,37 @@ peer_start deadline 60 queue 40 "$WHERE" "$T/go"
 comes 'ulimit -n 20, 40 clients: it says so' "$ERR" "unixSocket: accept: $NO_FILES"
 : >"$T/go"
 peer_ends 'ulimit -n 20, 40 clients: each is answered when others have left'
+rm "$T/go"
 served 'ulimit -n 20: the next client is served'
 stop TERM
-is 'ulimit -n 20: exit 0' 0 "$STATUS"
 
 # --- The client ---------------------------------------------------------------------
 
-begin
-# TYPED|PRINTED
-while IFS='|' read -r _typed _printed; do
-    typed "$_typed" unixSocket "$WHERE"
-    gives "\"$_typed\" and the end of stdin" 0 "$_printed>> \n" ''
-done <<'PAIRS'
-|
-one\n\nlast|>> Read: one\n>> Read: \n>> Read: last\n
-1\n2\n3\n4\n5\n|>> Read: 1\n>> Read: 2\n>> Read: 3\n>> Read: 4\n>> Read: 5\n
-100% sure %s%n\n|>> Read: 100% sure %s%n\n
-a\0000b\0033[1m\0303\0251\r\n|>> Read: a\\x00b\\x1b[1m\0303\0251\n
-STOPS\n|>> Read: STOPS\n
-PAIRS
-for _word in 'STOP\n' ' \tSTOP\r\n' STOP; do
-    typed "hello\n$_word" unixSocket "$WHERE"
-    is "\"$_word\" is STOP" '0 Exiting UNIX domain socket client!' \
-        "$STATUS $(tail -n 1 "$OUT")"
-done
-head -c 65535 /dev/zero | tr '\0' 'x' >"$T/x65535"
-_long=$(cat "$T/x65535")
-typed "$_long\nnext\n" unixSocket "$WHERE"
-gives 'a line of 65,536 bytes, and the next one' 0 \
-    ">> Read: $_long\n>> Read: next\n>> \n" ''
-typed "x$_long\n" unixSocket "$WHERE"
-gives 'a typed line of 65,537 bytes is an error' 1 '>> ' "unixSocket: stdin: $TOO_LONG\n"
-without_stdout unixSocket "$WHERE"
-stop TERM
+LISTEN=$T/peer
+PREFIX='Read: '
+conversation 131072
 
-against() { # WHAT INPUT STATUS STDOUT STDERR WORD...
-    _title=$1 _keys=$2 _want=$3 _stdout=$4 _stderr=$5
-    shift 5
-    rm -f "$T/peer"
-    peer_listen listen "$T/peer" accept "$@"
-    typed "$_keys" unixSocket "$T/peer"
-    gives "$_title" "$_want" "$_stdout" "$_stderr"
-    peer_ends "$_title: on the wire"
-}
-against 'an echo in two pieces; a line waits for that of the one before' \
-    'hello\nlast' 0 '>> Read: hello\n>> Read: last\n>> \n' '' \
-    expect 'hello\n' drain nothing cut 2 'hello\n' expect 'last\n' send 'last\n' eof
-if can segments 'two lines for one'; then
-    against 'two lines for one are both shown' 'one\ntwo\n' 0 \
-        '>> Read: one\nRead: more\n>> Read: two\n>> \n' '' \
-        expect 'one\n' send 'one\nmore\n' expect 'two\n' send 'two\n' eof
-fi
-against 'an echo byte by byte' 'hello\n' 0 '>> Read: hello\n>> \n' '' echo 1
-against 'STOP waits for its echo' 'STOP\nmore\n' 0 \
-    '>> Read: STOP\nExiting UNIX domain socket client!\n' '' \
-    expect 'STOP\n' nothing send-each 'STOP\n' eof
-for _way in close reset; do
-    against "the server is gone: $_way" 'hello\n' 1 '>> ' \
-        "unixSocket: server: connection closed\n" expect 'hello\n' "$_way"
-done
-against 'an echo that never ends' 'hello\n' 1 '>> ' "unixSocket: server: $TOO_LONG\n" \
-    expect 'hello\n' flood 20000000
+sessions <<'END'
+STOP is sent, its echo printed, then a farewell|hello\nSTOP\nmore\n|>> @hello\n>> @STOP\nExiting UNIX domain socket client!\n|echo 100
+STOP waits for its echo|STOP\n|>> @STOP\nExiting UNIX domain socket client!\n|expect STOP\n nothing send-each STOP\n eof
+STOP without a newline, white space around it| \tSTOP\r|>> @ \tSTOP\nExiting UNIX domain socket client!\n|echo 100
+STOPS is not STOP|STOPS\n|>> @STOPS\n>> \n|echo 100
+five lines without a wait between them|1\n2\n3\n4\n5\n|>> @1\n>> @2\n>> @3\n>> @4\n>> @5\n>> \n|echo 100
+END
+listening expect 'STOP\n' close
+typed 'STOP\n' unixSocket "$TARGET"
+gives 'the server closes instead of echoing STOP: exit 1' 1 '>> ' \
+    'unixSocket: server: connection closed\n'
+peer_ends 'the server closes instead of echoing STOP: on the wire'
+
+begin
+_server_out=$OUT
+typed '100% sure\nSTOP\n' unixSocket "$WHERE"
+gives 'the chapter: a session with its own server' 0 \
+    '>> Read: 100% sure\n>> Read: STOP\nExiting UNIX domain socket client!\n' ''
+file_is 'the chapter: what the server prints' "$_server_out" \
+    'Server got: 100% sure\nServer got: STOP\n'
+stop TERM
 
 typed 'hello\n' unixSocket "$T/dead"
 gives 'a dead socket' 1 '' "unixSocket: $T/dead: Connection refused\n"

@@ -65,7 +65,7 @@ open_window() { # WINDOW COMMAND...
     {
         "$@" <"$dir/keys" >>"$dir/$window" 2>&1 3>&- 4>&- 5>&- &
         echo $! >"$dir/pid$window"
-        wait $!
+        wait $! 2>/dev/null # without a word of the shell where it was killed
         echo $? >"$dir/status$window"
     } 3>&- 4>&- 5>&- &
     eval "exec $((window + 3))>'$dir/keys'"

@@ -1,18 +1,20 @@
 /*
  * udpS.c - a UDP server that answers each datagram with a random number
  *
- *   cc -pthread -o udpS udpS.c
- *   ./udpS 1234                      at the other end: udpC localhost:1234, or
+ *   cc -o udpS udpS.c
+ *   ./udpS 1234                      try it with udpC localhost:1234, or
  *                                    nc -u localhost 1234
  *
- *   Go                               here
- *   net.ResolveUDPAddr, ListenUDP    listen_udp(): socket, bind; there is no accept
- *   ReadFromUDP(buffer)              recvfrom: each datagram brings its sender's address
- *   WriteToUDP(data, addr)           sendto: nobody knows whether it arrives
+ *   Go                               C
+ *   net.ResolveUDPAddr("udp4", s)    make_udp_socket(): getaddrinfo, socket
+ *   net.ListenUDP("udp4", s)         listen_udp(): bind; there is no listen, no accept
+ *   c.ReadFromUDP(buffer)            recvfrom: one datagram, and its sender's address
+ *   c.WriteToUDP(data, addr)         sendto: nobody knows whether it arrives
  *   rand.Seed, rand.Intn             srand, rand: for lessons, not for secrets
  *
- * Not as in the chapter: an empty datagram ends nothing; a long one is not cut; each
- * start has numbers of its own; an answer of another such server is not answered.
+ * Unlike the chapter's version, an empty datagram does not end it, a long one is not cut,
+ * two servers started in the same second send different numbers, and no two servers can
+ * be made to answer each other for ever. Read main() first, at the bottom, then upwards.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <ctype.h>
@@ -20,6 +22,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -30,63 +33,152 @@
 #include <unistd.h>
 
 static const char program[] = "udpS";
-static const char usage[] = "usage: udpS [-q] [HOST:]PORT\n"
-                            "Answers each UDP datagram with a number from 1 to 1000.\n"
-                            "-q: does not print the datagrams and the numbers\n";
+static const char usage[] = "usage: udpS [HOST:]PORT\n";
 enum { HOST_SIZE = 256, DATAGRAM_SIZE = 65536 };
 
-static bool quiet;
-
-static _Noreturn void die(const char *what, const char *why);
-static void set_up(void);
-static void leave(int signal_number);
-static const char *split_hostport(const char *address, char *host);
-static bool is_stop(const char *line, size_t length);
-static int print(const char *label, const char *line, size_t length);
-
-/* Make a socket for what comes to [HOST:]PORT. A HOST that is a name is its IPv4 address
-   first, as in Go. Without a HOST it is every address of this machine: IPv6, whose socket
-   takes IPv4 too (RFC 3493, section 3.7), or IPv4 where there is no IPv6. */
-static int listen_udp(const char *address)
+/* Print "PROGRAM: WHAT: WHY" and exit with status 1. */
+static _Noreturn void die(const char *what, const char *why)
 {
-    char host[HOST_SIZE];
-    const char *port = split_hostport(address, host);
-    struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_DGRAM};
-    struct addrinfo *a = NULL;
-    int fd = -1, gai = 0;
-    for (int i = 0; i < 2 && fd < 0; i++) {
-        if (a != NULL) /* there is no such family here */
-            freeaddrinfo(a);
-        hints.ai_family = (i == 0) == (*host == '\0') ? AF_INET6 : AF_INET;
-        gai = getaddrinfo(*host ? host : NULL, port, &hints, &a);
-        if (gai == 0)
-            fd = socket(a->ai_family, a->ai_socktype, a->ai_protocol);
+    fprintf(stderr, "%s: %s: %s\n", program, what, why);
+    exit(1);
+}
+
+/* Split [HOST]:PORT, HOST:PORT or PORT. Copies HOST, which may be empty, to host and
+   returns PORT. */
+static const char *split_host_port(const char *address, char host[HOST_SIZE])
+{
+    const char *colon = strrchr(address, ':');
+    const char *port = colon != NULL ? colon + 1 : address;
+    if (*port == '\0')
+        die(address, "missing port");
+    if (strtoul(port, NULL, 10) > 65535) /* getaddrinfo would wrap it around */
+        die(address, "invalid port");
+    size_t length = colon != NULL ? (size_t)(colon - address) : 0;
+    if (length > 1 && address[0] == '[' && address[length - 1] == ']') {
+        address++;
+        length -= 2;
     }
-    if (fd < 0)
-        die(address, gai == 0 || gai == EAI_SYSTEM ? strerror(errno) : gai_strerror(gai));
+    if (length >= HOST_SIZE)
+        die(address, "host name too long");
+    memcpy(host, address, length);
+    host[length] = '\0';
+    return port;
+}
 
-    const int off = 0, room = 4 << 20; /* for a burst of datagrams */
-    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
-    if (bind(fd, a->ai_addr, a->ai_addrlen) < 0)
-        die(address, errno == EACCES ? "Permission denied (ports below 1024 are for root)"
-                                     : strerror(errno));
-    freeaddrinfo(a);
-
-    struct sockaddr_storage bound = {0}; /* port 0 has become a free one by now */
-    socklen_t size = sizeof bound;
-    char name[64] = "?", number[8] = "?";
-    getsockname(fd, (struct sockaddr *)&bound, &size);
-    getnameinfo((struct sockaddr *)&bound, size, name, sizeof name, number, sizeof number,
-                NI_NUMERICHOST | NI_NUMERICSERV);
-    const char *format =
-        strchr(name, ':') ? "%s: listening on [%s]:%s\n" : "%s: listening on %s:%s\n";
-    fprintf(stderr, format, program, name, number);
+/* Make a UDP socket of one address family, and look up the address to bind it to. Returns
+   -1 if this machine or HOST has no addresses of that family, and why: of two attempts,
+   the one that got further decides. */
+static int make_udp_socket(int family, const char *host, const char *port,
+                           struct addrinfo **ai, const char **why)
+{
+    const struct addrinfo hints = {
+        .ai_flags = AI_PASSIVE, .ai_family = family, .ai_socktype = SOCK_DGRAM};
+    int error = getaddrinfo(*host != '\0' ? host : NULL, port, &hints, ai);
+    if (error != 0) {
+        if (*why == NULL)
+            *why = error == EAI_SERVICE ? "unknown port" : gai_strerror(error);
+        return -1;
+    }
+    int fd = socket((*ai)->ai_family, (*ai)->ai_socktype, (*ai)->ai_protocol);
+    if (fd < 0) {
+        *why = strerror(errno);
+        freeaddrinfo(*ai);
+    }
     return fd;
 }
 
-/* Whether the datagram may be an answer of another such server: were it answered, the
-   two would go on for ever. */
+/* Print the address that the server listens on. For port 0, the kernel has chosen one. */
+static void print_address(int fd)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof address;
+    char host[64] = "?", port[8] = "?";
+    getsockname(fd, (struct sockaddr *)&address, &size);
+    getnameinfo((struct sockaddr *)&address, size, host, sizeof host, port, sizeof port,
+                NI_NUMERICHOST | NI_NUMERICSERV);
+    bool ipv6 = strchr(host, ':') != NULL;
+    fprintf(stderr, "%s: listening on %s%s%s:%s\n", program, ipv6 ? "[" : "", host,
+            ipv6 ? "]" : "", port);
+}
+
+/* Receive what is sent to [HOST:]PORT. Without a HOST that means every address of this
+   machine: an IPv6 socket accepts IPv4 datagrams, too (RFC 3493, section 3.7). A HOST
+   that has addresses of both families means the IPv4 one, as in Go. */
+static int listen_udp(const char *address)
+{
+    char host[HOST_SIZE];
+    const char *port = split_host_port(address, host), *why = NULL;
+    bool no_host = *host == '\0';
+    struct addrinfo *ai;
+    int fd = make_udp_socket(no_host ? AF_INET6 : AF_INET, host, port, &ai, &why);
+    if (fd < 0)
+        fd = make_udp_socket(no_host ? AF_INET : AF_INET6, host, port, &ai, &why);
+    if (fd < 0)
+        die(address, why);
+
+    const int off = 0, rcvbuf = 1024 * 1024; /* for bursts: the rest is lost */
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof rcvbuf);
+    if (ai->ai_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    if (bind(fd, ai->ai_addr, ai->ai_addrlen) < 0)
+        die(address, errno == EACCES && strtoul(port, NULL, 10) < 1024
+                         ? "Permission denied (ports below 1024 are for root)"
+                         : strerror(errno));
+    freeaddrinfo(ai);
+    fcntl(fd, F_SETFL, O_NONBLOCK); /* or sendto() could wait for ARP, and delay others */
+    print_address(fd);
+    return fd;
+}
+
+/* Is the line STOP, ignoring white space around it? */
+static bool is_stop(const char *line, size_t length)
+{
+    while (length > 0 && isspace((unsigned char)line[0])) {
+        line++;
+        length--;
+    }
+    while (length > 0 && isspace((unsigned char)line[length - 1]))
+        length--;
+    return length == 4 && memcmp(line, "STOP", 4) == 0;
+}
+
+/* Does byte i of text belong to a control character? Those of the C1 set (U+0080 to
+   U+009F) are two bytes long in UTF-8: 0xc2, then 0x80 to 0x9f. */
+static bool is_control(const char *text, size_t length, size_t i)
+{
+    const unsigned char *p = (const unsigned char *)text + i;
+    if (*p >= ' ' && *p < 0x7f) /* the usual case first, for speed */
+        return false;
+    return (*p < 0x80 && *p != '\t') ||
+           (*p == 0xc2 && i + 1 < length && (p[1] & 0xe0) == 0x80) ||
+           ((*p & 0xe0) == 0x80 && i > 0 && p[-1] == 0xc2);
+}
+
+/* Print a line that came from the network. Control characters are escaped as \xNN: the
+   peer must not control the terminal. */
+static void print_line(const char *prefix, const char *line, size_t length)
+{
+    if (length > 0 && line[length - 1] == '\n') {
+        length--;
+        if (length > 0 && line[length - 1] == '\r')
+            length--;
+    }
+    fputs(prefix, stdout);
+    size_t start = 0; /* of the bytes not yet printed */
+    for (size_t i = 0; i < length; i++)
+        if (is_control(line, length, i)) {
+            fwrite(line + start, 1, i - start, stdout);
+            printf("\\x%02x", (unsigned char)line[i]);
+            start = i + 1;
+        }
+    fwrite(line + start, 1, length - start, stdout);
+    putchar('\n');
+    fflush(stdout);
+}
+
+/* Could the datagram be the answer of another udpS? If we answered it, one datagram with
+   a spoofed source address could set two servers answering each other for ever
+   (CVE-2024-2169). So do not answer 1 to 4 digits. */
 static bool is_answer(const char *data, size_t length)
 {
     for (size_t i = 0; i < length; i++)
@@ -95,141 +187,48 @@ static bool is_answer(const char *data, size_t length)
     return length > 0 && length <= strlen("1000");
 }
 
-/* Answer a datagram with a random number; `size` is that of the address. One that cannot
-   be answered, from port 0 say, is said on stderr. */
-static void answer(int fd, const struct sockaddr_storage *client, socklen_t size)
+/* Answer each datagram until one says STOP. */
+static void serve(int fd)
 {
+    static char data[DATAGRAM_SIZE];
     char number[8];
-    int length = sprintf(number, "%d", rand() % 1000 + 1);
-    if (sendto(fd, number, (size_t)length, 0, (const struct sockaddr *)client, size) < 0)
-        fprintf(stderr, "%s: client: %s\n", program, strerror(errno));
-    else if (!quiet)
-        print("data: ", number, (size_t)length);
+    for (;;) {
+        struct sockaddr_storage client;
+        struct sockaddr *address = (struct sockaddr *)&client;
+        socklen_t size = sizeof client;
+        ssize_t n = recvfrom(fd, data, sizeof data, 0, address, &size);
+        if (n < 0) {
+            if (errno != EAGAIN)
+                fprintf(stderr, "%s: recvfrom: %s\n", program, strerror(errno));
+            poll(&(struct pollfd){fd, POLLIN, 0}, 1, -1);
+            continue;
+        }
+        print_line("-> ", data, (size_t)n);
+        if (is_stop(data, (size_t)n))
+            return;
+        if (is_answer(data, (size_t)n))
+            continue;
+        int length = snprintf(number, sizeof number, "%d", rand() % 1000 + 1);
+        print_line("data: ", number, (size_t)length);
+        if (sendto(fd, number, (size_t)length, 0, address, size) < 0)
+            fprintf(stderr, "%s: sendto: %s\n", program, strerror(errno));
+    }
 }
 
 int main(int argc, char **argv)
 {
-    for (int option; (option = getopt(argc, argv, "hq")) != -1;) {
-        if (option != 'q') {
-            fputs(usage, option == 'h' ? stdout : stderr);
-            return option == 'h' ? 0 : 2;
-        }
-        quiet = true;
+    int option = getopt(argc, argv, "h");
+    if (option == 'h') {
+        fputs(usage, stdout);
+        return 0;
     }
-    if (argc != optind + 1) {
-        fprintf(stderr, "%s: Please provide a port number!\n%s", program, usage);
+    if (option != -1 || argc != optind + 1) {
+        fprintf(stderr, "Please provide a port number!\n%s", usage);
         return 2;
     }
-    set_up();
-    signal(SIGINT, leave);
-    signal(SIGTERM, leave);
+    signal(SIGPIPE, SIG_IGN); /* so that writing to a closed pipe only fails */
     srand((unsigned)time(NULL) ^ (unsigned)getpid() << 16);
-    int fd = listen_udp(argv[optind]);
-    for (;;) {
-        static char data[DATAGRAM_SIZE];
-        struct sockaddr_storage client;
-        socklen_t size = sizeof client;
-        ssize_t n = recvfrom(fd, data, sizeof data, 0, (struct sockaddr *)&client, &size);
-        if (n < 0) { /* short of memory, say */
-            fprintf(stderr, "%s: recvfrom: %s\n", program, strerror(errno));
-            sleep(1);
-            continue;
-        }
-        if (!quiet)
-            print("-> ", data, (size_t)n);
-        if (is_stop(data, (size_t)n))
-            break;
-        if (!is_answer(data, (size_t)n))
-            answer(fd, &client, size);
-    }
-    print("Exiting UDP server!", "", 0);
+    serve(listen_udp(argv[optind]));
+    printf("Exiting UDP server!\n");
     return 0;
-}
-
-/* ---- Helpers: the same text in every program that has them ---- */
-
-/* Print `NAME: what: why` on stderr and exit with 1. */
-static _Noreturn void die(const char *what, const char *why)
-{
-    fprintf(stderr, "%s: %s: %s\n", program, what, why);
-    exit(1);
-}
-
-/* Writing to a connection or pipe that is gone becomes an error, EPIPE, and no more. And
-   0, 1 and 2 are taken, if they were closed: no socket may be mistaken for stdout.
-   (Opened to be read only, so that printing to it is still an error.) */
-static void set_up(void)
-{
-    signal(SIGPIPE, SIG_IGN);
-    int fd = 0;
-    while (fd >= 0 && fd <= STDERR_FILENO)
-        fd = open("/dev/null", O_RDONLY);
-    if (fd >= 0)
-        close(fd);
-}
-
-/* The handler of SIGINT and SIGTERM: end the program, which closes its sockets. In a
-   container, where it may be process 1, nothing else would. */
-static void leave(int signal_number)
-{
-    (void)signal_number;
-    _exit(0);
-}
-
-/* Cut HOST:PORT, [HOST]:PORT or a bare PORT: HOST, which may be empty, goes to
-   host[HOST_SIZE], cut where it is too long to be a name. Returns PORT. Dies if it is
-   none of these, or a number that getaddrinfo() would take for another (65537 for 1). */
-static const char *split_hostport(const char *address, char *host)
-{
-    const char *colon = strrchr(address, ':'), *start = address, *end = colon;
-    const char *port = colon != NULL ? colon + 1 : address;
-    if (address[0] == '[' && colon != NULL && colon[-1] == ']') {
-        start++;
-        end--;
-    } else if (strchr(address, ':') != colon) {
-        die(address, "not HOST:PORT or [HOST]:PORT");
-    }
-    char *number_end;
-    long number = strtol(port, &number_end, 10);
-    if (*number_end == '\0' && (*port == '\0' || number < 0 || number > 65535))
-        die(address, "port is not 0 to 65535");
-    snprintf(host, HOST_SIZE, "%.*s", colon != NULL ? (int)(end - start) : 0, start);
-    return port;
-}
-
-/* Whether the line is STOP, blanks around it aside. */
-static bool is_stop(const char *line, size_t length)
-{
-    for (; length > 0 && isspace((unsigned char)line[0]); length--)
-        line++;
-    while (length > 0 && isspace((unsigned char)line[length - 1]))
-        length--;
-    return length == 4 && memcmp(line, "STOP", 4) == 0;
-}
-
-/* Print the line, without its end, behind its label. Control characters come out as \xNN,
-   those of UTF-8 (U+0080 to U+009F) too, so that nobody on the network drives the
-   terminal. Returns 0, or -1 with errno. */
-static int print(const char *label, const char *line, size_t length)
-{
-    if (length > 0 && line[length - 1] == '\n')
-        length--;
-    if (length > 0 && line[length - 1] == '\r')
-        length--;
-    flockfile(stdout);
-    fputs(label, stdout);
-    unsigned char before = 0;
-    for (size_t i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)line[i];
-        bool control = c < ' ' || c == 0x7f || (before == 0xc2 && c >= 0x80 && c < 0xa0);
-        if (control && c != '\t')
-            printf("\\x%02x", c);
-        else
-            putchar(c);
-        before = c;
-    }
-    putchar('\n');
-    int result = fflush(stdout) != 0 || ferror(stdout) ? -1 : 0;
-    funlockfile(stdout);
-    return result;
 }

@@ -1,10 +1,11 @@
 /* floor.c - what a thread for each connection costs when it does nothing else
  *
  *     cc -std=c11 -O2 -pthread -o floor floor.c
- *     floor echo 0     every byte goes back (a TCP port; a path is a Unix socket)
+ *     floor echo 0     (or text) every byte goes back (a TCP port, or a path)
  *     floor line 0     an answer for each newline, one write for each read
  *     floor date 0     the same, the answer being a date
  *     floor udp 0      a number for each datagram: recvfrom and sendto
+ *     floor echo 0 print   (or udp) the same, and every block goes to stdout
  *
  * The bare servers that the suite's own are measured against: blocking calls, no checks,
  * no limits.
@@ -32,13 +33,20 @@ struct client {
 };
 
 static const char *work;
+static bool printing;
+
+static void print(const char *data, ssize_t n)
+{
+    if (printing && write(STDOUT_FILENO, data, (size_t)n) < 0)
+        err(1, "stdout");
+}
 
 static void echo(struct client *c)
 {
     ssize_t n;
     while ((n = read(c->fd, c->buffer, sizeof c->buffer)) > 0 &&
            write(c->fd, c->buffer, (size_t)n) == n)
-        ;
+        print(c->buffer, n);
 }
 
 /* Answers lie ready in a row: as many as there were newlines go out in one write. */
@@ -62,7 +70,7 @@ static void answer_lines(struct client *c)
 static void *serve(void *argument)
 {
     struct client *c = argument;
-    if (strcmp(work, "echo") == 0)
+    if (strcmp(work, "echo") == 0 || strcmp(work, "text") == 0)
         echo(c);
     else
         answer_lines(c);
@@ -77,7 +85,10 @@ static _Noreturn void serve_udp(int fd)
     for (;;) {
         struct sockaddr_in peer;
         socklen_t length = sizeof peer;
-        recvfrom(fd, buffer, sizeof buffer, 0, (struct sockaddr *)&peer, &length);
+        ssize_t n =
+            recvfrom(fd, buffer, sizeof buffer, 0, (struct sockaddr *)&peer, &length);
+        print(buffer, n);
+        print("500", 3);
         sendto(fd, "500", 3, 0, (struct sockaddr *)&peer, length);
     }
 }
@@ -106,9 +117,10 @@ static int listen_on(const char *address, bool udp)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3)
+    if (argc != 3 && argc != 4)
         return 2;
     work = argv[1];
+    printing = argc == 4;
     bool udp = strcmp(work, "udp") == 0;
     int listener = listen_on(argv[2], udp);
     if (udp)

@@ -7,8 +7,8 @@
  * MODE is closed (a request goes out when an answer has come), paced (one a second from
  * each connection) or once (all requests, then all answers; tells what memory of the
  * server, PID, the connections take). WORK is line (answered by Client number: N), date
- * (by date and time), udp (a datagram, by a number), echo, ws, ascii or korean (WebSocket
- * messages, binary or text, echoed), or raw (their frames come back as they went). start
+ * (by date and time), udp (a datagram, by a number), text or echo (letters or bytes), ws,
+ * ascii or korean (WebSocket messages, binary or text, echoed), or raw (their frames come back as they went). start
  * tells how long PROGRAM took to its first line on stderr, and its memory.
  *     -c N    connections, 1
  *     -p N    requests in flight on each, 1
@@ -52,9 +52,9 @@ enum {
 static const uint64_t SECOND = 1000000000;
 
 /* Lines up to DATE, binary from ECHO to WS, frames from RAW on. */
-enum work { LINE, DATE, UDP, ECHO, RAW, WS, ASCII, KOREAN };
-static char *const work_names[] = {"line", "date",  "udp",    "echo", "raw",
-                                   "ws",   "ascii", "korean", NULL};
+enum work { LINE, DATE, UDP, TEXT, ECHO, RAW, WS, ASCII, KOREAN };
+static char *const work_names[] = {"line", "date", "udp",   "text",   "echo",
+                                   "raw",  "ws",   "ascii", "korean", NULL};
 enum mode { CLOSED, PACED, ONCE };
 static char *const mode_names[] = {"closed", "paced", "once", NULL};
 

@@ -1,10 +1,10 @@
 /*
  * leave.c - linked into builds whose runtime has something to say at a program's end
  *
- * A server ends by _exit() in a signal handler, which skips what the leak checker and the
- * coverage counters do at exit(). With -Wl,--wrap=_exit this does it before; but not where
- * the signal comes in the middle of exit(), which is at it already. Where there are
- * counters, a client that dies of a signal writes them first.
+ * A program that dies of a signal, or ends by _exit() in a handler, skips what the leak
+ * checker and the coverage counters do at exit(). This does it before: in a handler of
+ * its own, and, with -Wl,--wrap=_exit,--wrap=raise, where a program has one; but not
+ * where the signal comes in the middle of exit(), which is at it already.
  */
 // NOLINTBEGIN(bugprone-reserved-identifier): the linker and the runtimes chose the names
 #define _POSIX_C_SOURCE 200809L
@@ -13,6 +13,8 @@
 #include <stdlib.h>
 
 void __wrap__exit(int status);
+int __wrap_raise(int number);
+int __real_raise(int number);
 _Noreturn void __real__exit(int status);
 void __lsan_do_leak_check(void) __attribute__((weak));
 void __gcov_dump(void) __attribute__((weak));
@@ -37,6 +39,12 @@ void __wrap__exit(int status)
     __real__exit(status);
 }
 
+int __wrap_raise(int number)
+{
+    say_last_words();
+    return __real_raise(number);
+}
+
 static void note_exit(void)
 {
     if (faults_end)
@@ -46,7 +54,6 @@ static void note_exit(void)
 
 static void die_of_signal(int number)
 {
-    say_last_words();
     signal(number, SIG_DFL);
     raise(number);
 }
@@ -54,8 +61,6 @@ static void die_of_signal(int number)
 __attribute__((constructor)) static void watch_end(void)
 {
     atexit(note_exit);
-    if (!__gcov_dump)
-        return;
     const struct sigaction action = {.sa_handler = die_of_signal};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);

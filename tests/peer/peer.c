@@ -36,6 +36,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 enum { CONNS = 64, CLIENTS = 20000, ARGUMENTS = 5, SHOWN = 2000, CHUNK = 65536 };
@@ -65,6 +67,7 @@ static struct address askers[CONNS]; /* who sent datagrams */
 static int conns[CONNS], nconns, naskers;
 static int conn = -1, listener = -1; /* the current ones */
 static int backlog = 128;
+static pid_t streamer;       /* the process that do_stream() has started, or 0 */
 static int clients[CLIENTS]; /* of a crowd or a queue */
 static char line[4096], buffer[CHUNK + 1];
 
@@ -325,6 +328,11 @@ static void do_shut(void)
 
 static void do_close(void)
 {
+    if (streamer > 0) { /* or it would keep the connection open */
+        kill(streamer, SIGKILL);
+        waitpid(streamer, NULL, 0);
+        streamer = 0;
+    }
     close(conn);
 }
 
@@ -332,7 +340,7 @@ static void do_reset(void)
 {
     const struct linger hard = {1, 0};
     setsockopt(conn, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
-    close(conn);
+    do_close();
 }
 
 /* --- Words that send and read ------------------------------------------------------- */
@@ -426,6 +434,13 @@ static void do_eof(void)
         fail_bytes("", 0, buffer, n, " instead of the end");
 }
 
+/* The other end must close in good order; what it says before does not matter. */
+static void do_end(void)
+{
+    while (receive(CHUNK) > 0)
+        ;
+}
+
 /* The other end must close; how, and what it says before, does not matter. */
 static void do_gone(void)
 {
@@ -440,14 +455,23 @@ static void do_echo(void)
         send_all(buffer, n);
 }
 
+/* Goes on with the next word in a process of its own, which ends with this one. Returns
+ * its number, or 0 in that process. */
+static pid_t spawn(void)
+{
+    pid_t child = must(fork(), "fork");
+    if (child == 0)
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+    return child;
+}
+
 /* Sends N bytes, by a process of its own, and reads their echo at the same time. */
 static void do_pump(void)
 {
     struct bytes text = {get_memory((size_t)arg[0].number), (size_t)arg[0].number};
     for (size_t i = 0; i < text.len; i++)
         text.data[i] = (char)(i * 31 + (i >> 8));
-    if (must(fork(), "fork") == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (spawn() == 0) {
         send_all(text.data, text.len);
         _exit(0);
     }
@@ -455,15 +479,31 @@ static void do_pump(void)
     do_expect();
 }
 
-/* Sends one endless line; the other end must hang up before N bytes are through. */
+/* Sends TEXT again and again, while the next words are carried out. */
+static void do_stream(void)
+{
+    streamer = spawn();
+    if (streamer > 0)
+        return;
+    const struct bytes *text = &arg[0].bytes;
+    size_t len = 0;
+    for (; len + text->len <= CHUNK; len += text->len)
+        memcpy(buffer + len, text->data, text->len);
+    for (;;)
+        send_all(buffer, len);
+}
+
+/* Sends N bytes of one line, and reads what comes back meanwhile. */
 static void do_flood(void)
 {
     memset(buffer, 'x', CHUNK);
-    for (long sent = 0; sent < arg[0].number; sent += CHUNK) {
-        if (send(conn, buffer, CHUNK, MSG_NOSIGNAL) < 0)
-            return;
-    }
-    fail("all of it was taken");
+    const pid_t reader = spawn();
+    if (reader == 0)
+        do_gone();
+    for (long sent = 0; sent < arg[0].number; sent += CHUNK)
+        send_all(buffer, CHUNK);
+    kill(reader, SIGKILL);
+    waitpid(reader, NULL, 0);
 }
 
 /* Sends TEXT until the other end takes no more, because it waits for us to read. */
@@ -674,10 +714,7 @@ static void do_options(void)
             continue;
         must(fd, "pidfd_getfd");
         if (address_of(fd, getpeername).len > 0)
-            printf("keepalive %d idle %d interval %d nodelay %d\n",
-                   get_option(fd, SOL_SOCKET, SO_KEEPALIVE),
-                   get_option(fd, IPPROTO_TCP, TCP_KEEPIDLE),
-                   get_option(fd, IPPROTO_TCP, TCP_KEEPINTVL),
+            printf("keepalive %d nodelay %d\n", get_option(fd, SOL_SOCKET, SO_KEEPALIVE),
                    get_option(fd, IPPROTO_TCP, TCP_NODELAY));
         close(fd);
     }
@@ -736,6 +773,12 @@ static void do_await(void)
         usleep(5000);
 }
 
+/* A person thinks for N milliseconds. */
+static void do_pause(void)
+{
+    usleep((useconds_t)arg[0].number * 1000);
+}
+
 /* How long the whole run may take, times TEST_SLOW. */
 static void do_deadline(void)
 {
@@ -754,6 +797,59 @@ static void do_user(void)
 {
     must(setgid((gid_t)arg[0].number), "setgid");
     must(setuid((uid_t)arg[0].number), "setuid");
+}
+
+/* As another program may leave a terminal that it shares with this one. */
+static void do_nonblock(void)
+{
+    must(fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK), "fcntl");
+}
+
+/* Copies what is typed to the terminal, and what that shows to stdout, until the program
+ * there has closed it. */
+static void copy_terminal(int terminal)
+{
+    struct pollfd fds[] = {{STDIN_FILENO, POLLIN, 0}, {terminal, POLLIN, 0}};
+    for (;;) {
+        must(poll(fds, 2, -1), "poll");
+        ssize_t n = fds[1].revents != 0 ? read(terminal, buffer, CHUNK) : 0;
+        if (n < 0)
+            return;
+        must(write(STDOUT_FILENO, buffer, (size_t)n), "write");
+        n = fds[0].revents != 0 ? must(read(STDIN_FILENO, buffer, CHUNK), "read") : 0;
+        must(write(terminal, buffer, (size_t)n), "write");
+        if (fds[0].revents != 0 && n == 0)
+            fds[0].fd = -1; /* nobody is at the keyboard; the terminal stays */
+    }
+}
+
+/* The program that is started behind this has a terminal, which shows "\n" as it is. We
+ * end as the program does. Its stderr stays what it was. */
+static void do_terminal(void)
+{
+    int status, terminal = must(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), "openpt");
+    must(grantpt(terminal), "grantpt");
+    must(unlockpt(terminal), "unlockpt");
+    const pid_t child = spawn();
+    if (child > 0) {
+        alarm(0);
+        copy_terminal(terminal);
+        waitpid(child, &status, 0);
+        if (WIFSIGNALED(status)) {
+            signal(WTERMSIG(status), SIG_DFL);
+            raise(WTERMSIG(status));
+        }
+        exit(WEXITSTATUS(status));
+    }
+    setsid();
+    struct termios settings;
+    int fd = must(open(ptsname(terminal), O_RDWR), "open"); /* it controls us from here */
+    must(tcgetattr(fd, &settings), "tcgetattr");
+    settings.c_oflag &= ~(tcflag_t)OPOST;
+    must(tcsetattr(fd, TCSANOW, &settings), "tcsetattr");
+    dup2(fd, STDIN_FILENO);
+    dup2(fd, STDOUT_FILENO);
+    close(fd);
 }
 
 /* stdout becomes a pipe that nobody reads. */
@@ -820,9 +916,11 @@ static const struct {
     {"recv", "", do_recv},
     {"nothing", "", do_nothing},
     {"eof", "", do_eof},
+    {"end", "", do_end},
     {"gone", "", do_gone},
     {"echo", "n", do_echo},
     {"pump", "n", do_pump},
+    {"stream", "t", do_stream},
     {"flood", "n", do_flood},
     {"fill", "t", do_fill},
     {"asked", "t", do_asked},
@@ -841,10 +939,13 @@ static const struct {
     {"show", "f", do_show},
     {"touch", "w", do_touch},
     {"await", "w", do_await},
+    {"pause", "n", do_pause},
     {"deadline", "n", do_deadline},
     {"files", "n", do_limit},
     {"processes", "n", do_limit},
     {"user", "n", do_user},
+    {"nonblock", "", do_nonblock},
+    {"terminal", "", do_terminal},
     {"break-stdout", "", do_break_stdout},
     {"lose-ipv6", "", do_lose_ipv6},
     {"run", "w", do_run},

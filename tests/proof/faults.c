@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -100,7 +101,24 @@ static int fault(int call)
 WRAP_INT(accept, (int fd, struct sockaddr *a, socklen_t *n), (fd, a, n))
 WRAP_INT(bind, (int fd, const struct sockaddr *a, socklen_t n), (fd, a, n))
 WRAP_INT(connect, (int fd, const struct sockaddr *a, socklen_t n), (fd, a, n))
-WRAP_INT(fflush, (FILE * f), (f))
+
+int __real_fflush(FILE *f);
+int __wrap_fflush(FILE *f)
+{
+    errno = fault(f == stdout ? CALL_fflush : CALL_fflush_socket);
+    if (errno != 0) {
+        if (f != stdout)
+            __fpurge(f); /* it is lost, and no later call sends it */
+        return EOF;
+    }
+    int result = __real_fflush(f);
+    if (result == 0)
+        errno = EDOM;
+    return result;
+}
+
+WRAP(FILE *, fdopen, (int fd, const char *mode), (fd, mode), (errno = error, NULL),
+     result != NULL)
 WRAP(size_t, fread, (void *p, size_t size, size_t n, FILE *f), (p, size, n, f),
      (errno = error, 0), result == n)
 WRAP_INT(getpeername, (int fd, struct sockaddr *a, socklen_t *n), (fd, a, n))
@@ -148,8 +166,9 @@ WRAP(int, getnameinfo,
       socklen_t port_size, int flags),
      (a, n, host, host_size, port, port_size, flags), lookup_error(error), result == 0)
 
-/* The descriptor is given back even where close() fails. */
+/* The descriptor is given back even where close() or fclose() fails. */
 WRAP(int, close, (int fd), (fd), (__real_close(fd), errno = error, -1), result >= 0)
+WRAP(int, fclose, (FILE * f), (f), (__real_fclose(f), errno = error, EOF), result == 0)
 
 /* The kernel's random bytes are zeros, so that a WebSocket's key and masks are known. */
 static const char *known(const char *path)

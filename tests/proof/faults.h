@@ -8,11 +8,12 @@
  */
 enum { TELL_FD = 150, FAULT_HIT = 200, FAULT_SLEPT };
 
-/* Every fallible call that a program may make. */
+/* Every fallible call that a program may make. fflush_socket is fflush() of another FILE
+   than stdout. */
 // clang-format off
 #define FAULT_CALLS(X) \
-    X(accept) X(bind) X(close) X(connect) X(fcntl) X(fflush) X(fopen) X(fread) \
-    X(getaddrinfo) X(getnameinfo) X(getpeername) X(getsockname) X(listen) X(lstat) \
+    X(accept) X(bind) X(close) X(connect) X(fclose) X(fcntl) X(fdopen) X(fflush) \
+    X(fflush_socket) X(fopen) X(fread) X(getaddrinfo) X(getnameinfo) X(getpeername) X(getsockname) X(listen) X(lstat) \
     X(malloc) X(open) X(pipe) X(poll) X(pthread_attr_setstacksize) X(pthread_create) \
     X(read) X(realloc) X(recv) X(recvfrom) X(send) X(sendto) X(setsockopt) X(shutdown) \
     X(socket) X(unlink) X(write)

@@ -4,7 +4,8 @@
  * For builds with `cc -include tests/proof/torture.h` (make torture). Each moves as
  * little as one byte, is interrupted (EINTR) one time in four, and leaves errno spoiled
  * where it succeeds (POSIX, 2.3, lets it). The pattern is the same in every run of a
- * program with one thread.
+ * program with one thread. A socket that stdio writes to has the smallest buffer that
+ * the kernel allows, so that much is sent in many pieces.
  */
 #ifndef TORTURE_H
 #define TORTURE_H
@@ -15,6 +16,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* The next number of a fixed sequence that all threads share (SplitMix32). */
@@ -60,6 +63,13 @@ static inline ssize_t torture_write(int fd, const void *data, size_t size)
     return n;
 }
 
+static inline FILE *torture_fdopen(int fd, const char *mode)
+{
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){1}, sizeof(int));
+    return fdopen(fd, mode);
+}
+
+#define fdopen(fd, mode) torture_fdopen(fd, mode)
 #define read(fd, data, size) torture_read(fd, data, size)
 #define write(fd, data, size) torture_write(fd, data, size)
 

@@ -76,7 +76,7 @@ name == "accept" {
 name == "poll" && sub(/.*\], 1, /, "", args) && args != 0 {
     draw("nothing", "poll(" fd (args < 0 ? "" : ", " args " ms") ") = " (result + 0))
 }
-name == "read" || name == "recvfrom" {
+(name == "read" || name == "recvfrom") && result !~ /^-1/ {
     sub(/from/, /NULL, NULL\)/ ? "" : "from", name)
     draw("nothing", name "(" fd ") = " result (result == "0" ? ", the end" : ""))
 }

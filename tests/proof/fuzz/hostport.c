@@ -1,4 +1,4 @@
-/* hostport.c - fuzzes split_hostport(), which most programs have, against patterns */
+/* hostport.c - fuzzes split_host_port(), which most programs have, against patterns */
 #define PROGRAM "../../../concTCP/concTCP.c"
 #include "fuzz.h"
 
@@ -7,7 +7,7 @@ static const char *port;
 
 static void split(void)
 {
-    port = split_hostport(address, host);
+    port = split_host_port(address, host);
 }
 
 static void real(void)
@@ -20,26 +20,27 @@ static void real(void)
     free(address);
 }
 
+/* What stands before the last colon is the host; brackets around it do not count. */
 static void plain(void)
 {
     char *text = strndup((char *)stream.data, stream.size), *colon = strrchr(text, ':');
-    bool brackets = like(text, "^\\[.*\\]:[^:]*$");
     const char *number = colon != NULL ? colon + 1 : text, *wrong = NULL;
-    if (!brackets && like(text, ":.*:"))
-        wrong = "not HOST:PORT or [HOST]:PORT";
-    else if (like(number, "^([[:space:]]*[+-]?[0-9]+)?$") &&
-             !like(number,
-                   "^[[:space:]]*(-0+|[+]?0*([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|"
-                   "65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))$"))
-        wrong = "port is not 0 to 65535";
+    bool brackets = like(text, "^\\[.*\\]:[^:]*$");
+    size_t length = colon == NULL ? 0 : (size_t)(colon - text) - (brackets ? 2 : 0);
+    if (*number == '\0')
+        wrong = "missing port";
+    else if (like(number, "^[[:space:]]*-0*[1-9]") ||
+             like(number,
+                  "^[[:space:]]*[+]?0*([1-9][0-9]{5,}|[7-9][0-9]{4}|6[6-9][0-9]{3}"
+                  "|65[6-9][0-9]{2}|655[4-9][0-9]|6553[6-9])([^0-9]|$)"))
+        wrong = "invalid port";
+    else if (length > 255)
+        wrong = "host name too long";
     static char line[1 << 18];
-    if (wrong != NULL) {
+    if (wrong != NULL)
         snprintf(line, sizeof line, "concTCP: %s: %s\n", text, wrong);
-    } else {
-        int length = colon == NULL ? 0 : (int)(colon - text) - (brackets ? 2 : 0);
-        snprintf(line, sizeof line, "%.*s and %s", length < 255 ? length : 255,
-                 text + (brackets ? 1 : 0), number);
-    }
+    else
+        snprintf(line, sizeof line, "%.*s and %s", (int)length, text + brackets, number);
     note_text(&want, line);
     free(text);
 }

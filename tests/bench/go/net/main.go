@@ -79,7 +79,7 @@ func main() {
 	for number := 1; ; number++ {
 		c, err := l.Accept()
 		try(err)
-		if work == "echo" {
+		if work == "echo" || work == "text" {
 			go echo(c)
 		} else {
 			go lines(c, work == "date", number)
