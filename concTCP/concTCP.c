@@ -204,10 +204,9 @@ static char *next_line(struct linebuf *in, size_t *length)
     return line;
 }
 
-/* Close a connection so that the client receives everything: close() with unread input
-   would reset it, and replies on their way could be lost (RFC 2525, section 2.17). So end
-   our direction first, and discard input until the client closes its own, or for about
-   2 s. */
+/* Close a connection so that the peer receives everything: close() with unread input
+   would reset it, and what is on its way could be lost (RFC 2525, section 2.17). So end
+   our direction first, and discard input until the peer closes, too, or for about 2 s. */
 static void lingering_close(FILE *stream)
 {
     struct pollfd in = {fileno(stream), POLLIN, 0};

@@ -49,12 +49,9 @@ for _folder in "$ROOT"/*/; do
     is "$_name: every function is static" 'int main' \
         "$(grep -E '^[a-z][a-z_ *]*[a-zA-Z_0-9]+\(' "$_source" | grep -v '^static ' |
             sed 's/(.*//')"
-    case $_name in ws*) ;; *)
-        is "$_name: its parts, callee first and main last" \
-            'comment standard includes functions main ' "$(order "$_source")"
-        is "$_name: no function is longer than a screen" '' "$(long_functions "$_source")"
-        ;;
-    esac
+    is "$_name: its parts, callee first and main last" \
+        'comment standard includes functions main ' "$(order "$_source")"
+    is "$_name: no function is longer than a screen" '' "$(long_functions "$_source")"
     at_most "$_name: the comment on top, in lines" 20 \
         "$(grep -n '\*/' "$_source" | sed -n '1s/:.*//p')"
 

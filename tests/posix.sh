@@ -13,24 +13,23 @@ CC=${CC:-cc}
 headers='ctype errno fcntl netdb netinet/in netinet/tcp poll pthread signal stdbool stddef
 stdint stdio stdlib string strings sys/socket sys/stat sys/time sys/un time unistd'
 
-symbols='_exit accept alarm atoi bind clock_gettime close connect errno exit fclose fcntl
-fdopen ferror fflush fileno flockfile fopen fprintf fputs fread free freeaddrinfo
-funlockfile fwrite gai_strerror getaddrinfo getnameinfo getopt getpeername getpid
-getsockname isatty iscntrl isdigit isspace listen localtime localtime_r lstat malloc
-memchr memcmp memcpy memmove memset open optarg optind pipe poll printf pthread_attr_init
-pthread_attr_setdetachstate pthread_attr_setstacksize pthread_create putc putchar puts
-raise rand read realloc recv recvfrom send sendto setsockopt shutdown sigaction signal
-sleep snprintf socket sprintf srand stderr stdout strcasecmp strchr strcmp strcspn
-strerror strftime strlen strncasecmp strncmp strrchr strspn strtol strtoul time tzset
-umask unlink write'
+symbols='accept atoi bind clock_gettime close connect errno exit fclose fcntl fdopen
+ferror fflush fileno flockfile fopen fprintf fputs fread free freeaddrinfo funlockfile
+fwrite gai_strerror getaddrinfo getnameinfo getopt getpeername getpid getsockname gmtime_r
+isatty isspace listen localtime_r lstat malloc memchr memcmp memcpy memmove memset optarg
+optind pipe poll printf pthread_attr_init pthread_attr_setdetachstate
+pthread_attr_setstacksize pthread_create putchar puts raise rand read realloc recv
+recvfrom send sendto setsockopt setvbuf shutdown sigaction signal sleep snprintf socket
+srand stderr stdout strcasecmp strchr strcmp strcspn strerror strftime strlen strncasecmp
+strncmp strrchr strspn strstr strtoul time tzset umask unlink write'
 
-constants='AF_INET AF_INET6 AF_UNIX AI_PASSIVE CLOCK_MONOTONIC EACCES EADDRINUSE EAGAIN
-EAI_SERVICE EAI_SYSTEM ECONNABORTED ECONNREFUSED ECONNRESET EINTR EMSGSIZE EPIPE ETIMEDOUT
-FILE F_SETFL IPPROTO_IPV6 IPPROTO_TCP IPV6_V6ONLY NI_NUMERICHOST NI_NUMERICSERV NULL
-O_NONBLOCK O_RDONLY POLLIN PTHREAD_CREATE_DETACHED SA_RESETHAND SA_RESTART SHUT_WR SIGALRM
-SIGHUP SIGINT SIGPIPE SIGTERM SIG_DFL SIG_IGN SOCK_DGRAM SOCK_STREAM SOL_SOCKET SOMAXCONN
-SO_KEEPALIVE SO_LINGER SO_RCVBUF SO_RCVTIMEO SO_REUSEADDR SO_SNDBUF SO_SNDTIMEO
-STDERR_FILENO STDIN_FILENO S_IRWXG S_IRWXO S_ISSOCK S_IXUSR TCP_NODELAY _POSIX_C_SOURCE'
+constants='AF_INET AF_INET6 AF_UNIX AI_PASSIVE CLOCK_MONOTONIC EACCES EAGAIN EAI_SERVICE
+EBADMSG ECONNABORTED ECONNREFUSED ECONNRESET EINTR EMSGSIZE ETIMEDOUT FILE F_SETFL
+IPPROTO_IPV6 IPPROTO_TCP IPV6_V6ONLY NI_NUMERICHOST NI_NUMERICSERV NULL O_NONBLOCK POLLIN
+POLLOUT PTHREAD_CREATE_DETACHED SA_RESETHAND SA_RESTART SHUT_WR SIGHUP SIGINT SIGPIPE
+SIGTERM SIG_DFL SIG_IGN SOCK_DGRAM SOCK_STREAM SOL_SOCKET SOMAXCONN SO_KEEPALIVE SO_RCVBUF
+SO_RCVTIMEO SO_REUSEADDR SO_SNDBUF SO_SNDLOWAT SO_SNDTIMEO STDIN_FILENO STDOUT_FILENO
+S_ISSOCK TCP_NODELAY _IOFBF _POSIX_C_SOURCE'
 
 # The lines of stdin that are none of the WORDS, each with KIND before it.
 strangers() { # KIND WORDS
@@ -57,14 +56,12 @@ asked_for() { # FILE
 }
 
 # What a file has that the standard has not. A constant of its own is NAME = VALUE. What
-# stands inside an #if that asks for it may be there: how soon a peer that has vanished is
-# noticed; without it, after two hours.
+# stands inside an #ifdef that asks for it may be there: how long data may stay unread.
 foreign() { # FILE
     sed -n 's/^ *# *include *[<"]\(.*\)\.h[>"].*/\1/p' "$1" | strangers header "$headers"
     asked_for "$1" | strangers symbol "$symbols"
     own=$(grep -oE '\<[A-Z][A-Z0-9_]* = ' "$1" | tr -d ' =')
-    sed '/^#if defined TCP_KEEPIDLE && defined TCP_KEEPINTVL/,/^#endif/d' "$1" \
-        >"$T/always.c"
+    sed '/^#ifdef TCP_USER_TIMEOUT/,/^#else/d' "$1" >"$T/always.c"
     names "$T/always.c" | grep -E '^(_*[A-Z][A-Z0-9_]+|__.*)$' |
         strangers name "$constants $own"
 }

@@ -78,7 +78,7 @@ browses browser
 
 kill "$FIRST"
 await_end "$FIRST"
-is 'one server is ended' 0 "$STATUS"
+is 'one server is ended' 143 "$STATUS"
 four_talks 'the other one has four more WebSockets'
 browses 'browser, one server left'
 

@@ -68,8 +68,8 @@ compare() { # FILE...
     done
 }
 
-compare "$ROOT"/[a-v]*/*.c >"$T/found" # the socket programs
-compare "$ROOT"/ws*/*.c >>"$T/found"   # and the two of WebSocket
+# shellcheck disable=SC2046
+compare $(printf '%s\n' "$ROOT"/*/*.c | grep '/\([^/]*\)/\1\.c$') >"$T/found"
 while read -r _verdict _name _programs; do
     is "$_name in $_programs" same "$_verdict"
     [ "$_verdict" = same ] || (cd "$T/defs/$_name" && for _program in $_programs; do

@@ -7,10 +7,7 @@
 
 PROGRAM=$(program wsClient)
 start_checks client "$PROGRAM"
-if need_websockets "Python's websockets"; then
-    # shellcheck disable=SC2086
-    start_report "$PYTHON" "$WS/library.py" client $RUN_WITH "$PROGRAM"
-fi
+start_libraries client "$PROGRAM"
 
 # The command line.
 refuses() { # PATTERN ARG...
@@ -46,7 +43,7 @@ done
 serve wsServer -q 0
 with_server() { # WHAT INPUT ADDRESS RECEIVED [STDERR]
     typed "$2" wsClient "$3" /ws
-    gives "$1" 0 "Connecting to: $3 at /ws\n$4" "${5-}"
+    gives "$1" "$([ $# -lt 5 ]; echo $?)" "Connecting to: $3 at /ws\n$4" "${5-}"
 }
 with_server 'printf | wsClient' 'hi\n' "localhost:$PORT" 'Received: hi\n'
 with_server 'Korean, and not UTF-8' '\0355\0225\0234\0352\0270\0200\n\0377\n' \

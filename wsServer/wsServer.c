@@ -2,26 +2,28 @@
  * wsServer.c - a WebSocket echo server, with a page to try it from a browser
  *
  *   cc -pthread -o wsServer wsServer.c
- *   ./wsServer 1234                  at the other end: wsClient localhost:1234 /ws, or a
- *                                    browser at http://localhost:1234/
+ *   ./wsServer 1234                  try it with wsClient localhost:1234 /ws, or open
+ *                                    http://localhost:1234/ in a browser
  *
- *   Go                               here
- *   http.ListenAndServe(":1234")     listen_on(), accept_client(): HTTP is lines over TCP
- *   upgrader.Upgrade(w, r, nil)      upgrade(): one GET request becomes a WebSocket
- *   ws.ReadMessage()                 read_message(): frames, fragments, masks, UTF-8
- *   ws.WriteMessage(mt, message)     write_frame(): a header, then the bytes
+ *   Go                               C
+ *   http.ListenAndServe(":1234")     listen_on(), serve(): a thread for each client
+ *   http.HandleFunc("/ws", ...)      read_request(), check_request(), send_response()
+ *   upgrader.Upgrade(w, r, nil)      handshake(): one GET request becomes a WebSocket
+ *   ws.ReadMessage()                 next_message(): fragments, masks, UTF-8
+ *   ws.WriteMessage(mt, message)     write_frame(): a header, then the payload
  *
- * Not as in the chapter: messages have a limit, text must be UTF-8, pages of other
- * origins are refused (-a lets them in), clients that do not read or have vanished are
- * let go.
+ * Unlike the chapter's version, it limits the size of messages, insists on UTF-8 in text,
+ * refuses pages of other origins (-a accepts them), and drops clients that have vanished
+ * or stopped reading. Start with Connections, at the end, then read Handshake and Frames;
+ * Tools and the page can wait.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -37,1022 +39,1145 @@
 #include <unistd.h>
 
 static const char program[] = "wsServer";
-static const char usage[] =
-    "usage: wsServer [-a] [-q] [[HOST:]PORT]\n"
-    "Echoes WebSocket messages at /ws of PORT (1234); at / is a page to try it.\n"
-    "-a: lets pages of any origin in; -q: does not print the messages\n";
-enum { HOST_SIZE = 256, BACKLOG = 4096, ADDRESS_SIZE = 80, STACK_SIZE = 65536 };
-enum { HEAD_LIMIT = 8192, MESSAGE_LIMIT = 16 << 20, LOG_LIMIT = 1024 };
+static const char usage[] = "usage: wsServer [-a] [-q] [[HOST:]PORT]\n"
+                            "  -a  accept pages of any origin\n"
+                            "  -q  do not print what clients send\n";
+enum { HOST_SIZE = 256, ADDRESS_SIZE = 80, STACK_SIZE = 128 * 1024 };
+enum { HEAD_LIMIT = 8192, MESSAGE_LIMIT = 16 << 20, LOG_LIMIT = 1024 }; /* bytes */
+enum { HANDSHAKE_TIMEOUT = 30000, READ_TIMEOUT = 30000, WRITE_TIMEOUT = 90000 }; /* ms */
 enum { CONTINUATION = 0, TEXT = 1, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10 };
-enum { GONE = 0, MORE = -1 }; /* what read_frame() returns besides TEXT and BINARY */
+enum { NO_STATUS = 1005 }; /* stands for a Close without a code, and is never sent */
+enum { COMPLETE = 0, INCOMPLETE = -1, CLOSED = -2 }; /* how far reading a frame got */
 
-/* What a text leaves open: so many continuation bytes are still to come, the next of them
-   from low to high. */
+/* The state of a UTF-8 decoder between two bytes: how many bytes of a character are still
+   missing, and the range of the next one. All zero between two characters. */
 struct utf8 {
     int missing;
     unsigned char low, high;
 };
 
-/* The header of a frame (RFC 6455, section 5.2). */
-struct frame {
-    bool final;
-    int opcode;
-    uint64_t length;
-    unsigned char mask[4];
-};
-
-/* One end of a WebSocket. */
+/* One end of a WebSocket connection. */
 struct websocket {
     int fd;
-    size_t ready; /* bytes of out[] that wait to be sent */
-    unsigned char out[1024];
-    bool broken;                  /* a write has failed: no other may follow */
-    int opcode;                   /* of the message under way, 0 if there is none */
-    struct utf8 utf8;             /* what its text leaves open so far */
-    unsigned char *message;       /* its payload so far, or that of the last one, */
-    size_t length, size;          /* its length, and the memory it has */
-    unsigned code;                /* of the Close that ended the WebSocket, */
-    const char *why;              /* and what was wrong, if this end found it */
-    size_t start, end;            /* what has come and is not taken yet: in[start..end) */
-    unsigned char in[128 * 1024]; /* a page that is never touched costs no memory */
+    FILE *out;             /* writes to fd; fully buffered, in out_buffer */
+    char out_buffer[1024]; /* enough to answer many short messages in one write */
+    bool in_frame;         /* a frame is being read, and this is its header: */
+    bool fin;              /* it ends its message */
+    int frame_opcode;
+    uint64_t payload_length;
+    unsigned char mask[4];       /* zero if it is not masked */
+    uint64_t offset;             /* bytes of its payload that have been consumed */
+    int opcode;                  /* of the message being read, 0 between messages */
+    struct utf8 utf8;            /* where its text stands */
+    unsigned char *message;      /* what has been read of it, or the last whole message */
+    size_t length, capacity;     /* bytes of message in use, and allocated */
+    unsigned close_code;         /* received or, on failure, sent; 0 without a Close */
+    const char *failure;         /* why this end failed the connection, or NULL */
+    size_t start, end;           /* in[start..end) has been read but not yet consumed */
+    unsigned char in[32 * 1024]; /* last: pages that are never touched cost no memory */
 };
 
-/* What matters of a request; the values of headers that are not there are NULL. */
+/* A client, and where it connected from. */
+struct connection {
+    char address[ADDRESS_SIZE];
+    struct websocket ws;
+};
+
+/* A request, and the response unless it is 101. What is missing is NULL. */
 struct request {
-    const char *method, *path, *version;
+    const char *method, *authority, *path, *version;
     const char *host, *origin, *key, *websocket_version;
-    bool upgrade, connection; /* Upgrade says websocket, Connection says upgrade */
-    bool body;                /* a body follows */
+    bool upgrade;            /* Upgrade lists websocket */
+    bool connection_upgrade; /* Connection lists upgrade */
+    bool has_content;        /* the client is going to send a body */
+    const char *status;      /* status code and reason phrase, headers may follow */
+    const char *text;        /* the body of the response */
 };
 
-static const bool peer_masks = true; /* the frames of a client are masked */
+static const bool peer_masks = true; /* frames from a client must be masked */
 static const char base64_digits[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 static const char token_characters[] =
-    "!#$%&'*+-.^_`|~0123456789" /* RFC 7230, section 3.2.6 */
+    "!#$%&'*+-.^_`|~0123456789" /* RFC 9110, section 5.6.2 */
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 static const char host_characters[] =
-    "[]:%-._~!$&'()*+,;=0123456789" /* RFC 3986, 3.2 */
+    "[]:%-._~!$&'()*+,;=0123456789" /* RFC 3986, section 3.2.2 */
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-static bool quiet, any_origin;
+static bool quiet;      /* -q: do not print what clients send */
+static bool any_origin; /* -a: accept pages of any origin */
 
-static int read_message(struct websocket *ws);
-static bool write_frame(struct websocket *ws, int opcode, const unsigned char *data,
-                        size_t length);
-static const char *read_request(struct websocket *ws, struct request *r);
-static const char *refusal(const struct request *r);
-static void respond(int fd, const char *answer);
-static void accept_key(const char *key, char *text);
-static const char *page(void);
-static const char *name_client(int fd, char *name);
-static void log_message(int opcode, const unsigned char *message, size_t length);
-static void finish(struct websocket *ws);
-static _Noreturn void die(const char *what, const char *why);
-static void set_up(void);
-static void leave(int signal_number);
-static void hold_on(const char *what, int error);
-static const char *split_hostport(const char *address, char *host);
-static int write_all(int fd, const char *data, size_t length);
-static int print(const char *label, const char *line, size_t length);
-static void set_timeout(int fd, int which, int milliseconds);
-static long long now_ms(void);
-
-/* Make a socket that listens at [HOST:]PORT. A HOST that is a name is its IPv4 address
-   first, as in Go. Without a HOST it is every address of this machine: IPv6, whose socket
-   takes IPv4 too (RFC 3493, section 3.7), or IPv4 where there is no IPv6. */
-static int listen_on(const char *address)
-{
-    char host[HOST_SIZE];
-    const char *port = split_hostport(address, host);
-    struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *a = NULL;
-    int fd = -1, gai = 0;
-    for (int i = 0; i < 2 && fd < 0; i++) {
-        if (a != NULL) /* there is no such family here */
-            freeaddrinfo(a);
-        hints.ai_family = (i == 0) == (*host == '\0') ? AF_INET6 : AF_INET;
-        gai = getaddrinfo(*host ? host : NULL, port, &hints, &a);
-        if (gai == 0)
-            fd = socket(a->ai_family, a->ai_socktype, a->ai_protocol);
-    }
-    if (fd < 0)
-        die(address, gai == 0 || gai == EAI_SYSTEM ? strerror(errno) : gai_strerror(gai));
-
-    const int on = 1, off = 0;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on); /* to restart at once */
-    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-    if (bind(fd, a->ai_addr, a->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0)
-        die(address, errno == EACCES ? "Permission denied (ports below 1024 are for root)"
-                                     : strerror(errno));
-    freeaddrinfo(a);
-
-    struct sockaddr_storage bound = {0}; /* port 0 has become a free one by now */
-    socklen_t size = sizeof bound;
-    char name[64] = "?", number[8] = "?";
-    getsockname(fd, (struct sockaddr *)&bound, &size);
-    getnameinfo((struct sockaddr *)&bound, size, name, sizeof name, number, sizeof number,
-                NI_NUMERICHOST | NI_NUMERICSERV);
-    const char *format =
-        strchr(name, ':') ? "%s: listening on [%s]:%s\n" : "%s: listening on %s:%s\n";
-    fprintf(stderr, format, program, name, number);
-    return fd;
-}
-
-/* Wait for the next client; while there is no descriptor for one, say so each second. Its
-   answers leave at once; if it vanishes, probes find out, one each 15 s as in Go. */
-static int accept_client(int listener)
-{
-    int fd;
-    while ((fd = accept(listener, NULL, NULL)) < 0)
-        if (errno != ECONNABORTED) /* it left before it was accepted */
-            hold_on("accept", errno);
-    const int on = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-#if defined TCP_KEEPIDLE && defined TCP_KEEPINTVL /* not in POSIX.1-2008 */
-    const int seconds = 15;
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds);
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &seconds, sizeof seconds);
-#endif
-    return fd;
-}
-
-/* Answer the request: with 101, which makes the connection a WebSocket, with the page, or
-   with a refusal. Returns whether it is a WebSocket now. */
-static bool upgrade(struct websocket *ws)
-{
-    struct request r = {0};
-    const char *answer = read_request(ws, &r);
-    if (answer == NULL)
-        answer = refusal(&r);
-    if (answer == NULL && strcmp(r.path, "/") == 0)
-        answer = page();
-    if (answer != NULL) {
-        if (*answer != '\0')
-            respond(ws->fd, answer);
-        return false;
-    }
-    char accept_value[29], head[160];
-    accept_key(r.key, accept_value);
-    int length = snprintf(head, sizeof head,
-                          "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                          "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
-                          accept_value);
-    return write_all(ws->fd, head, (size_t)length) == 0;
-}
-
-/* The thread of one client. One that is silent for 30 s is asked whether it is there, by
-   receive(); one that takes nothing is gone after a few writes of 20 s. */
-static void *handle_connection(void *argument)
-{
-    struct websocket *ws = argument;
-    if (upgrade(ws)) {
-        char name[ADDRESS_SIZE];
-        if (!quiet) {
-            name_client(ws->fd, name);
-            print("Connection from: ", name, strlen(name));
-        }
-        set_timeout(ws->fd, SO_RCVTIMEO, 30000);
-        set_timeout(ws->fd, SO_SNDTIMEO, 20000);
-        for (int opcode; (opcode = read_message(ws)) != GONE;) {
-            if (!quiet)
-                log_message(opcode, ws->message, ws->length);
-            if (!write_frame(ws, opcode, ws->message, ws->length))
-                break;
-        }
-        if (ws->why != NULL)
-            fprintf(stderr, "%s: %s: %u %s\n", program, name_client(ws->fd, name),
-                    ws->code, ws->why);
-    }
-    finish(ws);
-    free(ws->message);
-    free(ws);
-    return NULL;
-}
-
-int main(int argc, char **argv)
-{
-    for (int option; (option = getopt(argc, argv, "ahq")) != -1;) {
-        if (option != 'a' && option != 'q') {
-            fputs(usage, option == 'h' ? stdout : stderr);
-            return option == 'h' ? 0 : 2;
-        }
-        any_origin = any_origin || option == 'a';
-        quiet = quiet || option == 'q';
-    }
-    if (argc > optind + 1) {
-        fprintf(stderr, "%s: one address at most\n%s", program, usage);
-        return 2;
-    }
-    set_up();
-    signal(SIGINT, leave);
-    signal(SIGTERM, leave);
-    int listener = listen_on(argc > optind ? argv[optind] : "1234");
-
-    pthread_attr_t attr;
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attr, STACK_SIZE);
-    for (;;) {
-        struct websocket *ws;
-        while ((ws = malloc(sizeof *ws)) == NULL)
-            hold_on("malloc", errno);
-        memset(ws, 0, offsetof(struct websocket, in)); /* in[] has no memory yet */
-        ws->fd = accept_client(listener);
-        pthread_t thread;
-        int error;
-        while ((error = pthread_create(&thread, &attr, handle_connection, ws)) != 0)
-            hold_on("pthread_create", error);
-    }
-}
-
-/* ---- Frames: the same text in wsServer and wsClient, but for write_frame() ---- */
-
-/* Send what is ready. Returns whether the peer is there to take it. */
-static bool flush(struct websocket *ws)
-{
-    size_t length = ws->ready;
-    ws->ready = 0;
-    ws->broken = ws->broken || write_all(ws->fd, (char *)ws->out, length) < 0;
-    return !ws->broken;
-}
-
-/* Apply the mask to n bytes, the first of them byte number `at` of the payload (RFC 6455,
-   section 5.3): out[i] = in[i] ^ mask[(at + i) % 4], eight at a time. */
-static void apply_mask(unsigned char *out, const unsigned char *in, size_t n,
-                       const unsigned char mask[4], uint64_t at)
-{
-    unsigned char turned[8];
-    uint64_t key, word;
-    for (size_t i = 0; i < 8; i++)
-        turned[i] = mask[(at + i) % 4];
-    memcpy(&key, turned, 8);
-    size_t i = 0;
-    for (; i + 8 <= n; i += 8) {
-        memcpy(&word, in + i, 8);
-        word ^= key;
-        memcpy(out + i, &word, 8);
-    }
-    for (; i < n; i++)
-        out[i] = in[i] ^ turned[i % 8];
-}
-
-/* Check the next n bytes of a text (RFC 3629, section 4): no overlong form, no surrogate,
-   nothing above U+10FFFF. *u is what the bytes before left open, {0} at first. Returns
-   false at a byte that cannot be. */
-static bool check_utf8(struct utf8 *u, const unsigned char *p, size_t n)
-{
-    for (const unsigned char *end = p + n; p < end; p++) {
-        uint64_t word;
-        while (u->missing == 0 && end - p > 8 &&
-               (memcpy(&word, p, 8), (word & 0x8080808080808080) == 0))
-            p += 8; /* eight characters of ASCII */
-        while (u->missing == 0 && end - p > 3 && p[0] > 0xe0 && p[0] < 0xed &&
-               (p[1] & 0xc0) == 0x80 && (p[2] & 0xc0) == 0x80)
-            p += 3; /* most characters of three bytes, Korean ones say */
-        if (u->missing > 0) {
-            if (*p < u->low || *p > u->high)
-                return false;
-            u->missing--;
-            u->low = 0x80;
-            u->high = 0xbf;
-        } else if (*p >= 0x80) {
-            if (*p < 0xc2 || *p > 0xf4)
-                return false;
-            u->missing = *p < 0xe0 ? 1 : *p < 0xf0 ? 2 : 3;
-            u->low = *p == 0xe0 ? 0xa0 : *p == 0xf0 ? 0x90 : 0x80;
-            u->high = *p == 0xed ? 0x9f : *p == 0xf4 ? 0x8f : 0xbf;
-        }
-    }
-    return true;
-}
-
-/* Have a frame sent (RFC 6455, section 5.2): behind what is ready, and what does not fit
-   at once, from where it lies; no header alone. Returns whether the peer is there. */
-static bool write_frame(struct websocket *ws, int opcode, const unsigned char *data,
-                        size_t length)
-{
-    if (sizeof ws->out - ws->ready < 14 && !flush(ws))
-        return false;
-    unsigned char *p = ws->out + ws->ready;
-    size_t width = length < 126 ? 0 : length < 65536 ? 2 : 8;
-    *p++ = (unsigned char)(0x80 | opcode);
-    *p++ = (unsigned char)(width == 0 ? length : width == 2 ? 126 : 127);
-    for (size_t i = width; i > 0; i--)
-        *p++ = (unsigned char)((uint64_t)length >> 8 * (i - 1));
-    ws->ready += 2 + width;
-    size_t n = sizeof ws->out - ws->ready;
-    if (n > length)
-        n = length;
-    memcpy(ws->out + ws->ready, data, n);
-    ws->ready += n;
-    if (n < length && !ws->broken)
-        ws->broken =
-            !flush(ws) || write_all(ws->fd, (const char *)data + n, length - n) < 0;
-    return !ws->broken;
-}
-
-/* Fail the WebSocket (RFC 6455, section 7.1.7), `why` says for what; or, if that is NULL,
-   answer a Close. Sends a Close with the code, an empty one if it is 0. Returns false. */
-static bool close_with(struct websocket *ws, unsigned code, const char *why)
-{
-    unsigned char payload[] = {(unsigned char)(code >> 8), (unsigned char)code};
-    ws->code = code;
-    ws->why = why;
-    if (write_frame(ws, CLOSE, payload, code != 0 ? 2 : 0))
-        flush(ws);
-    return false;
-}
-
-/* Wait for more bytes. What is ready is sent first, so that answers to what came together
-   leave together. After SO_RCVTIMEO, if there is one, the memory of a past message is
-   given back and the peer is sent a Ping; after that time again it counts as gone.
-   Returns false when it is gone. */
-static bool receive(struct websocket *ws)
-{
-    for (bool asked = false; flush(ws);) {
-        ssize_t n = read(ws->fd, ws->in, sizeof ws->in);
-        ws->start = 0;
-        ws->end = n > 0 ? (size_t)n : 0;
-        if (n > 0)
-            return true;
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n == 0 || errno != EAGAIN || asked)
-            return false;
-        if (ws->opcode == 0) {
-            free(ws->message);
-            ws->message = NULL;
-            ws->size = 0;
-        }
-        asked = write_frame(ws, PING, ws->in, 0);
-    }
-    return false;
-}
-
-/* Take n bytes. Returns false when the peer is gone before they have come. */
-static bool take(struct websocket *ws, unsigned char *to, size_t n)
-{
-    for (; n > 0; n--, ws->start++) {
-        if (ws->start == ws->end && !receive(ws))
-            return false;
-        *to++ = ws->in[ws->start];
-    }
-    return true;
-}
-
-/* Read the header of a frame. Returns whether it is one: false ends the connection. */
-static bool read_header(struct websocket *ws, struct frame *f)
-{
-    unsigned char bytes[8];
-    if (!take(ws, bytes, 2))
-        return false;
-    f->final = (bytes[0] & 0x80) != 0;
-    f->opcode = bytes[0] & 0x0f;
-    f->length = bytes[1] & 0x7f;
-    bool masked = (bytes[1] & 0x80) != 0;
-    if ((bytes[0] & 0x70) != 0)
-        return close_with(ws, 1002, "reserved bit set");
-    if ((f->opcode > BINARY && f->opcode < CLOSE) || f->opcode > PONG)
-        return close_with(ws, 1002, "reserved opcode");
-    if (f->opcode >= CLOSE && (!f->final || f->length > 125))
-        return close_with(ws, 1002, "control frame in fragments or over 125 bytes");
-    if (masked != peer_masks)
-        return close_with(ws, 1002, masked ? "frame masked" : "frame not masked");
-
-    size_t width = f->length == 126 ? 2 : f->length == 127 ? 8 : 0;
-    if (!take(ws, bytes, width))
-        return false;
-    for (size_t i = 0; i < width; i++)
-        f->length = (i == 0 ? 0 : f->length << 8) | bytes[i];
-    if ((width == 2 && f->length < 126) || (width == 8 && f->length < 65536) ||
-        f->length >> 63 != 0)
-        return close_with(ws, 1002, "length not minimal, or negative");
-    memset(f->mask, 0, 4);
-    return !masked || take(ws, f->mask, 4);
-}
-
-/* Read the payload of a frame, unmasked, to `to`; if `u` is given it must be text.
-   Returns whether it could be: false ends the connection. */
-static bool read_payload(struct websocket *ws, const struct frame *f, unsigned char *to,
-                         struct utf8 *u)
-{
-    for (uint64_t at = 0; at < f->length;) {
-        if (ws->start == ws->end && !receive(ws))
-            return false;
-        size_t n = ws->end - ws->start;
-        if (n > f->length - at)
-            n = (size_t)(f->length - at);
-        apply_mask(to + at, ws->in + ws->start, n, f->mask, at);
-        if (u != NULL && !check_utf8(u, to + at, n))
-            return close_with(ws, 1007, "text is not UTF-8");
-        ws->start += n;
-        at += n;
-    }
-    return true;
-}
-
-/* Deal with a control frame (RFC 6455, section 5.5). Returns whether the connection goes
-   on. */
-static bool take_control(struct websocket *ws, const struct frame *f)
-{
-    unsigned char payload[125];
-    if (!read_payload(ws, f, payload, NULL))
-        return false;
-    if (f->opcode == PING)
-        return write_frame(ws, PONG, payload, (size_t)f->length);
-    if (f->opcode == PONG)
-        return true;
-    if (f->length == 0)
-        return close_with(ws, 0, NULL);
-    unsigned code = (unsigned)payload[0] << 8 | payload[1]; /* section 7.4 */
-    bool registered = code >= 1000 && code <= 1014 && (code < 1004 || code > 1006);
-    if (f->length == 1 || (!registered && (code < 3000 || code > 4999)))
-        return close_with(ws, 1002, "bad close code");
-    struct utf8 u = {0};
-    if (!check_utf8(&u, payload + 2, (size_t)f->length - 2) || u.missing > 0)
-        return close_with(ws, 1007, "close reason is not UTF-8");
-    return close_with(ws, code, NULL);
-}
-
-/* Make room for a message of n bytes, twice what there is if it may be. Returns whether there
-   was the memory. */
-static bool reserve(struct websocket *ws, size_t n)
-{
-    if (n <= ws->size && ws->message != NULL)
-        return true;
-    size_t size = ws->size == 0 ? 1024 : 2 * ws->size;
-    if (size < n || size > MESSAGE_LIMIT)
-        size = n;
-    unsigned char *larger = realloc(ws->message, size);
-    if (larger == NULL)
-        return false;
-    ws->message = larger;
-    ws->size = size;
-    return true;
-}
-
-/* Read the payload of a frame that is a message or a part of one. Returns whether the
-   connection goes on. */
-static bool take_data(struct websocket *ws, const struct frame *f)
-{
-    if ((f->opcode == CONTINUATION) != (ws->opcode != 0))
-        return close_with(ws, 1002,
-                          ws->opcode ? "message inside a message"
-                                     : "continuation of nothing");
-    if (ws->opcode == 0) {
-        ws->opcode = f->opcode;
-        ws->length = 0;
-    }
-    if (f->length > MESSAGE_LIMIT - ws->length)
-        return close_with(ws, 1009, "message over 16 MiB");
-    if (!reserve(ws, ws->length + (size_t)f->length))
-        return close_with(ws, 1011, "out of memory");
-    if (!read_payload(ws, f, ws->message + ws->length,
-                      ws->opcode == TEXT ? &ws->utf8 : NULL))
-        return false;
-    ws->length += (size_t)f->length;
-    if (f->final && ws->utf8.missing > 0)
-        return close_with(ws, 1007, "text ends inside a character");
-    return true;
-}
-
-/* Read a frame, and answer it if it is a control frame. Returns TEXT or BINARY if it
-   makes a message whole, which is in ws->message then; MORE if not; GONE at the end of
-   the WebSocket, of which the peer has been told if it is there. */
-static int read_frame(struct websocket *ws)
-{
-    struct frame f;
-    if (!read_header(ws, &f))
-        return GONE;
-    if (f.opcode >= CLOSE)
-        return take_control(ws, &f) ? MORE : GONE;
-    if (!take_data(ws, &f))
-        return GONE;
-    if (!f.final)
-        return MORE;
-    int opcode = ws->opcode;
-    ws->opcode = 0;
-    return opcode;
-}
-
-/* Read the next message into ws->message. Returns TEXT or BINARY, or GONE. */
-static int read_message(struct websocket *ws)
-{
-    int event;
-    while ((event = read_frame(ws)) == MORE)
-        ;
-    return event;
-}
-
-/* ---- HTTP ---- */
-
-/* Read the head of an HTTP message, up to its empty line, within 5 s. Returns 0 when it
-   is at ws->in, ended by a NUL, with ws->start behind it; or -1 with errno: ETIMEDOUT,
-   EMSGSIZE for one over 8 KiB, ECONNRESET when the peer has left. */
-static int read_head(struct websocket *ws)
-{
-    const long long deadline = now_ms() + 5000;
-    for (size_t i = 0; i < HEAD_LIMIT; i++) {
-        while (i == ws->end) {
-            const long long left = deadline - now_ms();
-            if (left <= 0) {
-                errno = ETIMEDOUT;
-                return -1;
-            }
-            set_timeout(ws->fd, SO_RCVTIMEO, (int)left);
-            ssize_t n = read(ws->fd, ws->in + i, sizeof ws->in - i);
-            if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN)) {
-                errno = ECONNRESET;
-                return -1;
-            }
-            ws->end += n > 0 ? (size_t)n : 0;
-        }
-        if (ws->in[i] == '\n' && /* people type bare newlines into nc */
-            ((i >= 1 && ws->in[i - 1] == '\n') ||
-             (i >= 2 && ws->in[i - 1] == '\r' && ws->in[i - 2] == '\n'))) {
-            ws->in[i] = '\0';
-            ws->start = i + 1;
-            return 0;
-        }
-    }
-    errno = EMSGSIZE;
-    return -1;
-}
-
-/* Take the next line out of *text and end it with a NUL. */
-static char *next_line(char **text)
-{
-    char *line = *text, *newline = strchr(line, '\n');
-    *text = newline == NULL ? line + strlen(line) : newline + 1;
-    if (newline != NULL)
-        *newline = '\0';
-    size_t length = strlen(line);
-    if (length > 0 && line[length - 1] == '\r')
-        line[length - 1] = '\0';
-    return line;
-}
-
-/* Whether the list of tokens, with commas between them, has the token, in any case. */
-static bool has_token(const char *list, const char *token)
-{
-    for (size_t n; *list != '\0'; list += n) {
-        list += strspn(list, ", \t");
-        n = strcspn(list, ",");
-        size_t length = n;
-        while (length > 0 && (list[length - 1] == ' ' || list[length - 1] == '\t'))
-            length--;
-        if (length == strlen(token) && strncasecmp(list, token, length) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* Cut a header line, `Name: value`, in two (RFC 7230, section 3.2). Returns the value,
-   blanks around it aside, and leaves the name in `name`; NULL if it is no header line. */
-static char *cut_header(char *name)
-{
-    char *value = name + strcspn(name, ":"), *last = value + strlen(value);
-    if (value == name || *value == '\0' || name + strspn(name, token_characters) != value)
-        return NULL;
-    *value++ = '\0';
-    value += strspn(value, " \t");
-    while (last > value && (last[-1] == ' ' || last[-1] == '\t'))
-        *--last = '\0';
-    for (const char *p = value; p < last; p++)
-        if (iscntrl((unsigned char)*p) && *p != '\t')
-            return NULL;
-    return value;
-}
-
-/* Note a header line, if it is one that matters. Returns false if it is no header line,
-   or there for the second time where it may be once. */
-static bool note_header(struct request *r, char *line)
-{
-    const char *value = cut_header(line);
-    if (value == NULL)
-        return false;
-    if (strcasecmp(line, "Upgrade") == 0)
-        r->upgrade = r->upgrade || has_token(value, "websocket");
-    if (strcasecmp(line, "Connection") == 0)
-        r->connection = r->connection || has_token(value, "upgrade");
-    const struct {
-        const char *name, **value;
-    } once[] = {{"Host", &r->host},
-                {"Origin", &r->origin},
-                {"Sec-WebSocket-Key", &r->key},
-                {"Sec-WebSocket-Version", &r->websocket_version}};
-    for (size_t i = 0; i < sizeof once / sizeof *once; i++) {
-        if (strcasecmp(line, once[i].name) != 0)
-            continue;
-        if (*once[i].value != NULL)
-            return false;
-        *once[i].value = value;
-    }
-    if (strcasecmp(line, "Transfer-Encoding") == 0 ||
-        (strcasecmp(line, "Content-Length") == 0 && strcmp(value, "0") != 0))
-        r->body = true;
-    return true;
-}
-
-/* Read a request and take it apart (RFC 7230, section 3). Returns NULL, or the
-   answer that refuses it: "" if the client has left without a word. */
-static const char *read_request(struct websocket *ws, struct request *r)
-{
-    static const char bad_request[] = "400 Bad Request\nThis is not an HTTP request.\n";
-    if (read_head(ws) < 0) {
-        if (errno == ETIMEDOUT)
-            return "408 Request Timeout\nThe request did not come within 5 seconds.\n";
-        if (errno == EMSGSIZE)
-            return "431 Request Header Fields Too Large\nThe request is over 8 KiB.\n";
-        return ws->end == 0 ? "" : "400 Bad Request\nThe request is not complete.\n";
-    }
-    if (memchr(ws->in, '\0', ws->start - 1) != NULL)
-        return bad_request;
-    char *text = (char *)ws->in, *line = next_line(&text);
-    if (*line == '\0') /* one empty line before it is passed over (section 3.5) */
-        line = next_line(&text);
-    char *target = strchr(line, ' ');
-    char *version = target != NULL ? strchr(target + 1, ' ') : NULL;
-    if (version == NULL || target == line ||
-        line + strspn(line, token_characters) != target || strlen(version) != 9 ||
-        strncmp(version, " HTTP/", 6) != 0 || !isdigit((unsigned char)version[6]) ||
-        version[7] != '.' || !isdigit((unsigned char)version[8]))
-        return bad_request;
-    *target++ = '\0';
-    *version++ = '\0';
-    target[strcspn(target, "?")] = '\0';
-    r->method = line;
-    r->path = target;
-    r->version = version;
-    if (strncasecmp(target, "http://", 7) == 0) { /* the absolute form (section 5.3.2) */
-        const char *slash = strchr(target + 7, '/');
-        r->path = slash != NULL ? slash : "/";
-    }
-    while (*(line = next_line(&text)) != '\0')
-        if (!note_header(r, line))
-            return "400 Bad Request\nA header line is malformed or there twice.\n";
-    if (r->host == NULL ? strcmp(version, "HTTP/1.1") >= 0
-                        : r->host[strspn(r->host, host_characters)] != '\0')
-        return "400 Bad Request\nHost is missing or malformed.\n";
-    return NULL;
-}
-
-/* Whether the origin, http://HOST[:PORT] or https://..., is where `host` is, in any case
-   and with the scheme's own port left out or not. */
-static bool same_origin(const char *origin, const char *host)
-{
-    bool secure = strncasecmp(origin, "https://", 8) == 0;
-    if (host == NULL || (!secure && strncasecmp(origin, "http://", 7) != 0))
-        return false;
-    origin += secure ? 8 : 7;
-    const char *port = secure ? ":443" : ":80", *names[] = {origin, host};
-    size_t lengths[] = {0, 0};
-    for (int i = 0; i < 2; i++) {
-        const char *colon = strrchr(names[i], ':');
-        lengths[i] = colon && strcmp(colon, port) == 0 ? (size_t)(colon - names[i])
-                                                       : strlen(names[i]);
-    }
-    return lengths[0] == lengths[1] && strncasecmp(origin, host, lengths[0]) == 0;
-}
-
-/* Whether and why the request is refused: for /ws, all that RFC 6455 asks of the client
-   in section 4.2.1. Returns the answer that does, its status and, behind a newline, why;
-   NULL if there is nothing wrong. */
-static const char *refusal(const struct request *r)
-{
-    bool websocket = strcmp(r->path, "/ws") == 0;
-    if (!websocket && strcmp(r->path, "/") != 0)
-        return "404 Not Found\nThere are only / and /ws here.\n";
-    if (strcmp(r->method, "GET") != 0)
-        return "405 Method Not Allowed\nOnly GET is allowed.\n";
-    if (r->body)
-        return "400 Bad Request\nA body is not expected.\n";
-    if (!websocket)
-        return NULL;
-    if (strcmp(r->version, "HTTP/1.1") < 0)
-        return "400 Bad Request\nA WebSocket needs HTTP/1.1.\n";
-    if (!r->upgrade)
-        return "426 Upgrade Required\nUpgrade must say websocket.\n";
-    if (!r->connection)
-        return "400 Bad Request\nConnection must say upgrade.\n";
-    if (r->websocket_version == NULL || strcmp(r->websocket_version, "13") != 0)
-        return "426 Upgrade Required\nSec-WebSocket-Version must be 13.\n";
-    if (r->key == NULL || strspn(r->key, base64_digits) != 22 ||
-        strcmp(r->key + 22, "==") != 0)
-        return "400 Bad Request\nSec-WebSocket-Key must be 16 bytes of base64.\n";
-    if (r->origin != NULL && !any_origin && !same_origin(r->origin, r->host))
-        return "403 Forbidden\nPages of other origins are not let in.\n";
-    return NULL;
-}
-
-/* Send an answer, its status on the first line and its body behind it, after which the
-   connection is closed. A refusal is said on stderr too. */
-static void respond(int fd, const char *answer)
-{
-    int status = (int)strcspn(answer, "\n");
-    const char *body = answer + status + 1, *more = "";
-    if (strncmp(answer, "405", 3) == 0)
-        more = "Allow: GET\r\n";
-    if (strncmp(answer, "426", 3) == 0)
-        more = "Upgrade: websocket\r\nConnection: Upgrade\r\n"
-               "Sec-WebSocket-Version: 13\r\n";
-    if (*answer != '2') {
-        char name[ADDRESS_SIZE];
-        fprintf(stderr, "%s: %s: %.*s: %s", program, name_client(fd, name), status,
-                answer, body);
-    }
-    char head[400];
-    int length =
-        snprintf(head, sizeof head,
-                 "HTTP/1.1 %.*s\r\nContent-Type: text/%s; charset=utf-8\r\n"
-                 "Content-Length: %zu\r\n%sConnection: close\r\n\r\n",
-                 status, answer, *answer == '2' ? "html" : "plain", strlen(body), more);
-    if (write_all(fd, head, (size_t)length) == 0)
-        write_all(fd, body, strlen(body));
-}
-
-/* ---- The accept key ---- */
-
-/* The bits of x moved n places to the left, those that leave coming back on the right. */
-static uint32_t rotate(uint32_t x, int n)
-{
-    return x << n | x >> (32 - n);
-}
-
-/* SHA-1 (RFC 3174) of a text of 60 bytes, which makes two blocks with its padding. */
-static void sha1(const char text[60], unsigned char digest[20])
-{
-    unsigned char data[128] = {0}, *block = data;
-    memcpy(data, text, 60);
-    data[60] = 0x80;
-    data[126] = 480 >> 8; /* its length in bits */
-    data[127] = 480 & 0xff;
-    uint32_t h[5] = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0};
-    for (; block < data + 128; block += 64) {
-        uint32_t w[80], a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
-        for (int t = 0; t < 80; t++) {
-            if (t < 16)
-                w[t] = (uint32_t)block[t * 4] << 24 | (uint32_t)block[t * 4 + 1] << 16 |
-                       (uint32_t)block[t * 4 + 2] << 8 | block[t * 4 + 3];
-            else
-                w[t] = rotate(w[t - 3] ^ w[t - 8] ^ w[t - 14] ^ w[t - 16], 1);
-            uint32_t f = t < 20   ? ((b & c) | (~b & d)) + 0x5a827999
-                         : t < 40 ? (b ^ c ^ d) + 0x6ed9eba1
-                         : t < 60 ? ((b & c) | (b & d) | (c & d)) + 0x8f1bbcdc
-                                  : (b ^ c ^ d) + 0xca62c1d6;
-            f += rotate(a, 5) + e + w[t];
-            e = d;
-            d = c;
-            c = rotate(b, 30);
-            b = a;
-            a = f;
-        }
-        h[0] += a;
-        h[1] += b;
-        h[2] += c;
-        h[3] += d;
-        h[4] += e;
-    }
-    for (int i = 0; i < 20; i++)
-        digest[i] = (unsigned char)(h[i / 4] >> (24 - i % 4 * 8));
-}
-
-/* Base64 (RFC 4648, section 4) of n bytes, into text[(n + 2) / 3 * 4 + 1]. */
-static void base64(const unsigned char *data, size_t n, char *text)
-{
-    for (size_t i = 0; i < n; i += 3) {
-        uint32_t group = (uint32_t)data[i] << 16 |
-                         (i + 1 < n ? (uint32_t)data[i + 1] << 8 : 0) |
-                         (i + 2 < n ? data[i + 2] : 0);
-        for (int bits = 18; bits >= 0; bits -= 6)
-            *text++ = base64_digits[group >> bits & 63];
-    }
-    memset(text - (3 - n % 3) % 3, '=', (3 - n % 3) % 3);
-    *text = '\0';
-}
-
-/* The Sec-WebSocket-Accept of a key (RFC 6455, section 4.2.2), 24 bytes, into text[29]. */
-static void accept_key(const char *key, char *text)
-{
-    char joined[61];
-    unsigned char digest[20];
-    snprintf(joined, sizeof joined, "%.24s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key);
-    sha1(joined, digest);
-    base64(digest, sizeof digest, text);
-}
-
-/* ---- The page, the log, the end ---- */
-
-/* The page at /, to try the server from. It sets what comes from the network as text,
-   never as HTML. */
-static const char *page(void)
-{
-    return "200 OK\n"
-           "<!DOCTYPE html><html lang=\"en\">\n"
-           "<meta charset=\"utf-8\">\n"
-           "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-           "<link rel=\"icon\" href=\"data:,\">\n"
-           "<title>wsServer</title>\n"
-           "<style>\n"
-           "body { font: 1rem/1.5 sans-serif; max-width: 40rem; margin: auto; padding: 1rem }\n"
-           "form { display: flex; gap: .5rem } input { flex: 1; min-width: 0 }\n"
-           "#log { white-space: pre-wrap; overflow-wrap: anywhere }\n"
-           "</style>\n"
-           "<h1>wsServer</h1>\n"
-           "<p>The connection is <b id=\"state\" role=\"status\">connecting</b>.</p>\n"
-           "<form id=\"form\">\n"
-           "<input id=\"text\" aria-label=\"Message\" autocomplete=\"off\" autofocus>\n"
-           "<button id=\"send\">Send</button></form>\n"
-           "<p><button id=\"close\">Close</button> <button id=\"open\">Connect</button></p>\n"
-           "<div id=\"log\" role=\"log\"></div>\n"
-           "<script>\n"
-           "const $ = id => document.getElementById(id);\n"
-           "let socket;\n"
-           "function log(line) {\n"
-           "    $('log').prepend(new Date().toLocaleTimeString() + ' ' + line + '\\n');\n"
-           "}\n"
-           "function state(text) {\n"
-           "    $('state').textContent = text;\n"
-           "    $('send').disabled = $('close').disabled = text !== 'open';\n"
-           "    $('open').disabled = !text.startsWith('closed');\n"
-           "    log(text);\n"
-           "}\n"
-           "function connect() {\n"
-           "    state('connecting');\n"
-           "    socket = new WebSocket(location.origin.replace('http', 'ws') + '/ws');\n"
-           "    socket.onopen = () => state('open');\n"
-           "    socket.onmessage = event => log('\\u2190 ' + event.data);\n"
-           "    socket.onclose = event => state(`closed (${event.code} ${event.reason})`);\n"
-           "}\n"
-           "$('form').onsubmit = event => {\n"
-           "    event.preventDefault();\n"
-           "    socket.send($('text').value);\n"
-           "    log('\\u2192 ' + $('text').value);\n"
-           "    $('text').value = '';\n"
-           "};\n"
-           "$('close').onclick = () => socket.close(1000, 'Close was pressed');\n"
-           "$('open').onclick = connect;\n"
-           "connect();\n"
-           "</script>\n";
-}
-
-/* Write where the client is into name[ADDRESS_SIZE], and return that: 127.0.0.1:80 or
-   [::1]:80, as Go does; an IPv4 client of an IPv6 socket (::ffff:127.0.0.1) as IPv4. */
-static const char *name_client(int fd, char *name)
-{
-    struct sockaddr_storage peer = {0};
-    socklen_t size = sizeof peer;
-    char host[64] = "?", port[8] = "?";
-    getpeername(fd, (struct sockaddr *)&peer, &size);
-    getnameinfo((struct sockaddr *)&peer, size, host, sizeof host, port, sizeof port,
-                NI_NUMERICHOST | NI_NUMERICSERV);
-    const char *shown = strncmp(host, "::ffff:", 7) == 0 ? host + 7 : host;
-    snprintf(name, ADDRESS_SIZE, strchr(shown, ':') ? "[%s]:%s" : "%s:%s", shown, port);
-    return name;
-}
-
-/* Print a message that has come; of a long text its beginning. */
-static void log_message(int opcode, const unsigned char *message, size_t length)
-{
-    char label[64] = "Received: ";
-    size_t shown = opcode == BINARY ? 0 : length < LOG_LIMIT ? length : LOG_LIMIT;
-    while (shown > 0 && shown < length && (message[shown] & 0xc0) == 0x80)
-        shown--; /* without cutting a character */
-    if (opcode == BINARY)
-        snprintf(label, sizeof label, "Received: %zu bytes", length);
-    else if (shown < length)
-        snprintf(label, sizeof label, "Received (%zu bytes): ", length);
-    print(label, (const char *)message, shown);
-}
-
-/* Close the connection: first the sending side, then, when the client has closed too or
-   after 2 to 4 s, all of it. Closed with bytes in it that nobody has read, it would be reset,
-   and the client might never read what was sent last (RFC 7230, section 6.6). To one that
-   takes nothing a reset is right: the kernel forgets what was to be sent. */
-static void finish(struct websocket *ws)
-{
-    shutdown(ws->fd, SHUT_WR);
-    set_timeout(ws->fd, SO_RCVTIMEO, 2000);
-    for (long long deadline = now_ms() + 2000; now_ms() < deadline; errno = 0)
-        if (read(ws->fd, ws->in, sizeof ws->in) <= 0 && errno != EINTR)
-            break;
-    const struct linger reset = {.l_onoff = 1, .l_linger = 0};
-    if (ws->broken)
-        setsockopt(ws->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    close(ws->fd);
-}
-
-/* ---- Helpers: the same text in every program that has them ---- */
-
-/* Print `NAME: what: why` on stderr and exit with 1. */
+/* Print "PROGRAM: WHAT: WHY" and exit with status 1. */
 static _Noreturn void die(const char *what, const char *why)
 {
     fprintf(stderr, "%s: %s: %s\n", program, what, why);
     exit(1);
 }
 
-/* Writing to a connection or pipe that is gone becomes an error, EPIPE, and no more. And
-   0, 1 and 2 are taken, if they were closed: no socket may be mistaken for stdout.
-   (Opened to be read only, so that printing to it is still an error.) */
-static void set_up(void)
+/* Report that the system is out of descriptors, memory or threads (error is an errno
+   value), and wait a second: a client may disconnect and free some. */
+static void wait_for_resources(const char *call, int error)
 {
-    signal(SIGPIPE, SIG_IGN);
-    int fd = 0;
-    while (fd >= 0 && fd <= STDERR_FILENO)
-        fd = open("/dev/null", O_RDONLY);
-    if (fd >= 0)
-        close(fd);
-}
-
-/* The handler of SIGINT and SIGTERM: end the program, which closes its sockets. In a
-   container, where it may be process 1, nothing else would. */
-static void leave(int signal_number)
-{
-    (void)signal_number;
-    _exit(0);
-}
-
-/* The system is short of something (`error`, an errno value) that clients will give back
-   when they leave: say so, and wait a second. */
-static void hold_on(const char *what, int error)
-{
-    fprintf(stderr, "%s: %s: %s\n", program, what, strerror(error));
+    fprintf(stderr, "%s: %s: %s\n", program, call, strerror(error));
     sleep(1);
 }
 
-/* Cut HOST:PORT, [HOST]:PORT or a bare PORT: HOST, which may be empty, goes to
-   host[HOST_SIZE], cut where it is too long to be a name. Returns PORT. Dies if it is
-   none of these, or a number that getaddrinfo() would take for another (65537 for 1). */
-static const char *split_hostport(const char *address, char *host)
-{
-    const char *colon = strrchr(address, ':'), *start = address, *end = colon;
-    const char *port = colon != NULL ? colon + 1 : address;
-    if (address[0] == '[' && colon != NULL && colon[-1] == ']') {
-        start++;
-        end--;
-    } else if (strchr(address, ':') != colon) {
-        die(address, "not HOST:PORT or [HOST]:PORT");
-    }
-    char *number_end;
-    long number = strtol(port, &number_end, 10);
-    if (*number_end == '\0' && (*port == '\0' || number < 0 || number > 65535))
-        die(address, "port is not 0 to 65535");
-    snprintf(host, HOST_SIZE, "%.*s", colon != NULL ? (int)(end - start) : 0, start);
-    return port;
-}
-
-/* Write all of data, however little the kernel takes at a time. Returns 0, or -1 with
-   errno. */
-static int write_all(int fd, const char *data, size_t length)
-{
-    for (ssize_t n; length > 0; data += n, length -= (size_t)n)
-        while ((n = write(fd, data, length)) < 0)
-            if (errno != EINTR)
-                return -1;
-    return 0;
-}
-
-/* Print the line, without its end, behind its label. Control characters come out as \xNN,
-   those of UTF-8 (U+0080 to U+009F) too, so that nobody on the network drives the
-   terminal. Returns 0, or -1 with errno. */
-static int print(const char *label, const char *line, size_t length)
-{
-    if (length > 0 && line[length - 1] == '\n')
-        length--;
-    if (length > 0 && line[length - 1] == '\r')
-        length--;
-    flockfile(stdout);
-    fputs(label, stdout);
-    unsigned char before = 0;
-    for (size_t i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)line[i];
-        bool control = c < ' ' || c == 0x7f || (before == 0xc2 && c >= 0x80 && c < 0xa0);
-        if (control && c != '\t')
-            printf("\\x%02x", c);
-        else
-            putchar(c);
-        before = c;
-    }
-    putchar('\n');
-    int result = fflush(stdout) != 0 || ferror(stdout) ? -1 : 0;
-    funlockfile(stdout);
-    return result;
-}
-
-/* Have a read (SO_RCVTIMEO) or a write (SO_SNDTIMEO) that waits for so many milliseconds
-   fail with EAGAIN. */
-static void set_timeout(int fd, int which, int milliseconds)
-{
-    const struct timeval patience = {.tv_sec = milliseconds / 1000,
-                                     .tv_usec = milliseconds % 1000 * 1000};
-    setsockopt(fd, SOL_SOCKET, which, &patience, sizeof patience);
-}
-
-/* Milliseconds on a clock that nobody sets. */
+/* Monotonic time in milliseconds. */
 static long long now_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Let reads (SO_RCVTIMEO) or writes (SO_SNDTIMEO) fail with EAGAIN once they have waited
+   that many milliseconds; 0 means for ever. */
+static void set_timeout(int fd, int option, int milliseconds)
+{
+    const struct timeval timeout = {.tv_sec = milliseconds / 1000,
+                                    .tv_usec = milliseconds % 1000 * 1000};
+    setsockopt(fd, SOL_SOCKET, option, &timeout, sizeof timeout);
+}
+
+/* ---- Address and listening ---- */
+
+/* Split [HOST]:PORT, HOST:PORT or PORT. Copies HOST, which may be empty, to host and
+   returns PORT. */
+static const char *split_host_port(const char *address, char host[HOST_SIZE])
+{
+    const char *colon = strrchr(address, ':');
+    const char *port = colon != NULL ? colon + 1 : address;
+    if (*port == '\0')
+        die(address, "missing port");
+    if (strtoul(port, NULL, 10) > 65535) /* getaddrinfo would wrap it around */
+        die(address, "invalid port");
+    size_t length = colon != NULL ? (size_t)(colon - address) : 0;
+    if (length > 1 && address[0] == '[' && address[length - 1] == ']') {
+        address++;
+        length -= 2;
+    }
+    if (length >= HOST_SIZE)
+        die(address, "host name too long");
+    memcpy(host, address, length);
+    host[length] = '\0';
+    return port;
+}
+
+/* Make a socket of one address family, and look up the address to bind it to. Returns -1
+   if this machine or HOST has no addresses of that family, and why: of two attempts, the
+   one that got further decides. */
+static int make_socket(int family, const char *host, const char *port,
+                       struct addrinfo **ai, const char **why)
+{
+    const struct addrinfo hints = {
+        .ai_flags = AI_PASSIVE, .ai_family = family, .ai_socktype = SOCK_STREAM};
+    int error = getaddrinfo(*host != '\0' ? host : NULL, port, &hints, ai);
+    if (error != 0) {
+        if (*why == NULL)
+            *why = error == EAI_SERVICE ? "unknown port" : gai_strerror(error);
+        return -1;
+    }
+    int fd = socket((*ai)->ai_family, (*ai)->ai_socktype, (*ai)->ai_protocol);
+    if (fd < 0) {
+        *why = strerror(errno);
+        freeaddrinfo(*ai);
+    }
+    return fd;
+}
+
+/* Print the address that the server listens on. For port 0, the kernel has chosen one. */
+static void print_address(int fd)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof address;
+    char host[64] = "?", port[8] = "?";
+    getsockname(fd, (struct sockaddr *)&address, &size);
+    getnameinfo((struct sockaddr *)&address, size, host, sizeof host, port, sizeof port,
+                NI_NUMERICHOST | NI_NUMERICSERV);
+    bool ipv6 = strchr(host, ':') != NULL;
+    fprintf(stderr, "%s: listening on %s%s%s:%s\n", program, ipv6 ? "[" : "", host,
+            ipv6 ? "]" : "", port);
+}
+
+/* Listen on [HOST:]PORT. Without a HOST that means every address of this machine: an IPv6
+   socket accepts IPv4 clients, too (RFC 3493, section 3.7). A HOST that has addresses of
+   both families means the IPv4 one, as in Go. */
+static int listen_on(const char *address)
+{
+    char host[HOST_SIZE];
+    const char *port = split_host_port(address, host), *why = NULL;
+    bool no_host = *host == '\0';
+    struct addrinfo *ai;
+    int fd = make_socket(no_host ? AF_INET6 : AF_INET, host, port, &ai, &why);
+    if (fd < 0)
+        fd = make_socket(no_host ? AF_INET : AF_INET6, host, port, &ai, &why);
+    if (fd < 0)
+        die(address, why);
+
+    const int on = 1, off = 0;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on); /* restart without delay */
+    if (ai->ai_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    if (bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 || listen(fd, SOMAXCONN) < 0)
+        die(address, errno == EACCES && strtoul(port, NULL, 10) < 1024
+                         ? "Permission denied (ports below 1024 are for root)"
+                         : strerror(errno));
+    freeaddrinfo(ai);
+    print_address(fd);
+    return fd;
+}
+
+/* ---- Tools: UTF-8, base64, SHA-1 ---- */
+
+/* For speed, skip ASCII, eight bytes at a time, and characters of three bytes, as in
+   Korean, from the start of a character on. Stops before end. */
+static const unsigned char *skip_usual(const unsigned char *p, const unsigned char *end)
+{
+    while (end - p > 8) {
+        uint64_t word;
+        memcpy(&word, p, sizeof word);
+        if ((word & 0x8080808080808080) == 0)
+            p += 8;
+        else if ((p[0] & 0xf0) == 0xe0 && (p[1] & 0xc0) == 0x80 &&
+                 (p[2] & 0xc0) == 0x80 && p[0] != 0xe0 && (p[0] != 0xed || p[1] < 0xa0))
+            p += 3;
+        else
+            break;
+    }
+    return p;
+}
+
+/* Note what must follow the first byte of a character of two to four bytes (RFC 3629,
+   section 4). Returns false if no character starts with it. */
+static bool start_character(struct utf8 *u, unsigned char byte)
+{
+    if (byte < 0xc2 || byte > 0xf4)
+        return false;
+    u->missing = 1 + (byte >= 0xe0) + (byte >= 0xf0);
+    u->low = 0x80;
+    u->high = 0xbf;
+    if (byte == 0xe0)
+        u->low = 0xa0; /* two bytes would do */
+    else if (byte == 0xed)
+        u->high = 0x9f; /* surrogates */
+    else if (byte == 0xf0)
+        u->low = 0x90; /* three bytes would do */
+    else if (byte == 0xf4)
+        u->high = 0x8f; /* above U+10FFFF */
+    return true;
+}
+
+/* Check the next n bytes of a text, which may end in the middle of a character. *u is the
+   state after the bytes before, {0} at first. Returns false at the first byte that is not
+   UTF-8. */
+static bool check_utf8(struct utf8 *u, const unsigned char *p, size_t n)
+{
+    for (const unsigned char *end = p + n; p < end; p++) {
+        if (u->missing == 0)
+            p = skip_usual(p, end);
+        if (u->missing > 0) {
+            if (*p < u->low || *p > u->high)
+                return false;
+            u->missing--;
+            u->low = 0x80;
+            u->high = 0xbf;
+        } else if (*p >= 0x80 && !start_character(u, *p)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Encode n bytes in base64 (RFC 4648, section 4): (n + 2) / 3 * 4 characters, a NUL. */
+static void base64(const unsigned char *data, size_t n, char *text)
+{
+    for (size_t i = 0; i < n; i += 3) {
+        uint32_t group = 0;
+        for (size_t k = 0; k < 3; k++)
+            group = group << 8 | (i + k < n ? data[i + k] : 0);
+        for (size_t k = 0; k < 4; k++)
+            *text++ = i + k <= n ? base64_digits[group >> (18 - 6 * k) & 63] : '=';
+    }
+    *text = '\0';
+}
+
+static uint32_t rotate_left(uint32_t x, int bits)
+{
+    return x << bits | x >> (32 - bits);
+}
+
+/* The function and the constant of step t of SHA-1 (RFC 3174, section 5). */
+static uint32_t sha1_step(int t, uint32_t b, uint32_t c, uint32_t d)
+{
+    if (t < 20)
+        return ((b & c) | (~b & d)) + 0x5a827999;
+    if (t < 40)
+        return (b ^ c ^ d) + 0x6ed9eba1;
+    if (t < 60)
+        return ((b & c) | (b & d) | (c & d)) + 0x8f1bbcdc;
+    return (b ^ c ^ d) + 0xca62c1d6;
+}
+
+/* SHA-1 of 60 bytes, which take two blocks with their padding (RFC 3174, section 6.1). */
+static void sha1(const char data[60], unsigned char digest[20])
+{
+    uint32_t h[5] = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0};
+    unsigned char padded[128] = {0};
+    memcpy(padded, data, 60);
+    padded[60] = 0x80;
+    padded[126] = 480 >> 8; /* the length in bits */
+    padded[127] = 480 & 0xff;
+    for (const unsigned char *block = padded; block < padded + 128; block += 64) {
+        uint32_t w[80], a[5]; /* a[0] to a[4]: the RFC's A to E */
+        memcpy(a, h, sizeof a);
+        for (int t = 0; t < 16; t++)
+            w[t] = (uint32_t)block[4 * t] << 24 | (uint32_t)block[4 * t + 1] << 16 |
+                   (uint32_t)block[4 * t + 2] << 8 | block[4 * t + 3];
+        for (int t = 16; t < 80; t++)
+            w[t] = rotate_left(w[t - 3] ^ w[t - 8] ^ w[t - 14] ^ w[t - 16], 1);
+        for (int t = 0; t < 80; t++) {
+            uint32_t step = sha1_step(t, a[1], a[2], a[3]) + a[4] + w[t];
+            step += rotate_left(a[0], 5);
+            memmove(a + 1, a, 4 * sizeof *a);
+            a[2] = rotate_left(a[2], 30);
+            a[0] = step;
+        }
+        for (int i = 0; i < 5; i++)
+            h[i] += a[i];
+    }
+    for (int i = 0; i < 20; i++)
+        digest[i] = (unsigned char)(h[i / 4] >> (24 - i % 4 * 8));
+}
+
+/* The Sec-WebSocket-Accept that belongs to a Sec-WebSocket-Key of 24 characters. */
+static void accept_key(const char *key, char accept_value[29])
+{
+    char joined[61];
+    unsigned char digest[20];
+    snprintf(joined, sizeof joined, "%.24s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key);
+    sha1(joined, digest);
+    base64(digest, sizeof digest, accept_value);
+}
+
+/* ---- Frames (RFC 6455, section 5) ---- */
+
+/* Mask or unmask n bytes, the first of which is byte `offset` of the payload:
+   to[i] = from[i] ^ mask[(offset + i) % 4] (section 5.3), eight bytes at a time. */
+static void apply_mask(unsigned char *to, const unsigned char *from, size_t n,
+                       const unsigned char mask[4], uint64_t offset)
+{
+    unsigned char rotated[8];
+    uint64_t mask_word, word;
+    for (size_t i = 0; i < 8; i++)
+        rotated[i] = mask[(offset + i) % 4];
+    memcpy(&mask_word, rotated, 8);
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        memcpy(&word, from + i, 8);
+        word ^= mask_word;
+        memcpy(to + i, &word, 8);
+    }
+    for (; i < n; i++)
+        to[i] = from[i] ^ rotated[i % 8];
+}
+
+/* Write the header of a frame that is a whole message, not masked. Returns its size. */
+static size_t make_header(unsigned char header[10], int opcode, size_t payload_length)
+{
+    size_t width = 0; /* of the extended payload length */
+    header[0] = (unsigned char)(0x80 | opcode);
+    if (payload_length < 126) {
+        header[1] = (unsigned char)payload_length;
+    } else if (payload_length < 65536) {
+        header[1] = 126;
+        width = 2;
+    } else {
+        header[1] = 127;
+        width = 8;
+    }
+    for (size_t i = 0; i < width; i++)
+        header[2 + i] = (unsigned char)((uint64_t)payload_length >> 8 * (width - 1 - i));
+    return 2 + width;
+}
+
+/* Send a frame. It leaves when out_buffer is full, or before the server waits for input.
+   Returns false if writing has failed, now or before. */
+static bool write_frame(struct websocket *ws, int opcode, const unsigned char *payload,
+                        size_t payload_length)
+{
+    unsigned char header[10];
+    size_t size = make_header(header, opcode, payload_length);
+    return !ferror(ws->out) && fwrite(header, 1, size, ws->out) == size &&
+           fwrite(payload, 1, payload_length, ws->out) == payload_length;
+}
+
+/* Send a Close frame with that code, or with none if it is NO_STATUS. */
+static void send_close(struct websocket *ws, unsigned close_code)
+{
+    unsigned char payload[] = {close_code >> 8 & 0xff, close_code & 0xff};
+    write_frame(ws, CLOSE, payload, close_code != NO_STATUS ? sizeof payload : 0);
+}
+
+/* Fail the connection (section 7.1.7). Returns CLOSED for the caller to return. */
+static int fail(struct websocket *ws, unsigned close_code, const char *failure)
+{
+    ws->close_code = close_code;
+    ws->failure = failure;
+    send_close(ws, close_code);
+    return CLOSED;
+}
+
+/* Append one read() to ws->in; call it only when what is there is INCOMPLETE. Returns
+   false with errno set: ECONNRESET at the end of the stream, EAGAIN after SO_RCVTIMEO. */
+static bool read_more(struct websocket *ws)
+{
+    memmove(ws->in, ws->in + ws->start, ws->end - ws->start);
+    ws->end -= ws->start;
+    ws->start = 0;
+    ssize_t n;
+    do
+        n = read(ws->fd, ws->in + ws->end, sizeof ws->in - ws->end);
+    while (n < 0 && errno == EINTR);
+    if (n > 0)
+        ws->end += (size_t)n;
+    if (n == 0)
+        errno = ECONNRESET;
+    return n > 0;
+}
+
+/* Check that a data frame may stand where it does, and its message is not too long. */
+static int start_data_frame(struct websocket *ws)
+{
+    if (ws->frame_opcode == CONTINUATION && ws->opcode == 0)
+        return fail(ws, 1002, "continuation without a start");
+    if (ws->frame_opcode != CONTINUATION && ws->opcode != 0)
+        return fail(ws, 1002, "new message inside a fragmented one");
+    if (ws->opcode == 0) {
+        ws->opcode = ws->frame_opcode;
+        ws->length = 0;
+    }
+    if (ws->payload_length > MESSAGE_LIMIT - ws->length)
+        return fail(ws, 1009, "message over 16 MiB");
+    return COMPLETE;
+}
+
+/* Consume the header of a frame, once it has arrived, and check it as early as possible:
+
+       byte 0           byte 1      then
+     | FIN RSV opcode | MASK length | length in 2 bytes (if 126) or 8 (127) | mask in 4 |
+        1   3     4   |  1     7    bits */
+static int read_header(struct websocket *ws)
+{
+    const unsigned char *bytes = ws->in + ws->start;
+    const size_t available = ws->end - ws->start;
+    if (available < 2)
+        return INCOMPLETE;
+    const bool masked = (bytes[1] & 0x80) != 0;
+    ws->fin = (bytes[0] & 0x80) != 0;
+    ws->frame_opcode = bytes[0] & 0x0f;
+    ws->payload_length = bytes[1] & 0x7f;
+    if ((bytes[0] & 0x70) != 0)
+        return fail(ws, 1002, "reserved bit set");
+    if ((ws->frame_opcode > BINARY && ws->frame_opcode < CLOSE) ||
+        ws->frame_opcode > PONG)
+        return fail(ws, 1002, "reserved opcode");
+    if (ws->frame_opcode >= CLOSE && (!ws->fin || ws->payload_length > 125))
+        return fail(ws, 1002, "control frame fragmented or over 125 bytes");
+    if (masked != peer_masks)
+        return fail(ws, 1002, masked ? "frame is masked" : "frame is not masked");
+
+    size_t size = 2;
+    if (ws->payload_length > 125) {
+        size += ws->payload_length == 126 ? 2 : 8;
+        if (available < size)
+            return INCOMPLETE;
+        ws->payload_length = 0;
+        for (size_t i = 2; i < size; i++)
+            ws->payload_length = ws->payload_length << 8 | bytes[i];
+        if (ws->payload_length < (size == 4 ? 126 : 65536) ||
+            ws->payload_length >> 63 != 0)
+            return fail(ws, 1002, "payload length not minimal or over 63 bits");
+    }
+    const size_t mask_size = masked ? sizeof ws->mask : 0;
+    if (available < size + mask_size)
+        return INCOMPLETE;
+    memcpy(ws->mask, bytes + size, mask_size);
+    ws->start += size + mask_size;
+    ws->in_frame = true;
+    ws->offset = 0;
+    return ws->frame_opcode < CLOSE ? start_data_frame(ws) : COMPLETE;
+}
+
+/* Append the payload of a data frame to the message, as far as it has arrived: memory
+   grows with the message, not with what a header announces. */
+static int read_payload(struct websocket *ws)
+{
+    do {
+        if (ws->length == ws->capacity && ws->capacity < MESSAGE_LIMIT) {
+            const size_t capacity = ws->capacity > 0 ? 2 * ws->capacity : 4096;
+            unsigned char *message = realloc(ws->message, capacity);
+            if (message == NULL)
+                return fail(ws, 1011, "out of memory");
+            ws->message = message;
+            ws->capacity = capacity; /* MESSAGE_LIMIT, too, is a power of two */
+        }
+        size_t n = ws->end - ws->start;
+        if (n > ws->capacity - ws->length)
+            n = ws->capacity - ws->length;
+        if (n > ws->payload_length - ws->offset)
+            n = (size_t)(ws->payload_length - ws->offset);
+        unsigned char *to = ws->message + ws->length;
+        apply_mask(to, ws->in + ws->start, n, ws->mask, ws->offset);
+        if (ws->opcode == TEXT && !check_utf8(&ws->utf8, to, n))
+            return fail(ws, 1007, "text is not UTF-8");
+        ws->start += n;
+        ws->offset += n;
+        ws->length += n;
+    } while (ws->offset < ws->payload_length && ws->start < ws->end);
+    if (ws->offset < ws->payload_length)
+        return INCOMPLETE;
+    if (ws->fin && ws->utf8.missing > 0)
+        return fail(ws, 1007, "text ends inside a character");
+    return COMPLETE;
+}
+
+/* Check the payload of a Close frame (sections 5.5.1 and 7.4) and reply with the same
+   code. */
+static int handle_close(struct websocket *ws, const unsigned char *payload, size_t length)
+{
+    unsigned close_code = NO_STATUS;
+    struct utf8 u = {0};
+    if (length == 1)
+        return fail(ws, 1002, "Close with half a code");
+    if (length >= 2) {
+        close_code = (unsigned)payload[0] << 8 | payload[1];
+        bool registered = close_code >= 1000 && close_code <= 1014 &&
+                          (close_code < 1004 || close_code > 1006);
+        if (!registered && (close_code < 3000 || close_code > 4999))
+            return fail(ws, 1002, "invalid close code");
+        if (!check_utf8(&u, payload + 2, length - 2) || u.missing > 0)
+            return fail(ws, 1007, "close reason is not UTF-8");
+    }
+    ws->close_code = close_code;
+    send_close(ws, close_code);
+    return CLOSED;
+}
+
+/* Handle a control frame (section 5.5), once it has arrived. Between messages it frees
+   the memory of the last one: an idle peer sends nothing else. */
+static int handle_control_frame(struct websocket *ws)
+{
+    const size_t length = (size_t)ws->payload_length;
+    unsigned char *payload = ws->in + ws->start;
+    if (ws->end - ws->start < length)
+        return INCOMPLETE;
+    ws->start += length;
+    apply_mask(payload, payload, length, ws->mask, 0);
+    if (ws->opcode == 0) {
+        free(ws->message);
+        ws->message = NULL;
+        ws->capacity = 0;
+    }
+    if (ws->frame_opcode == CLOSE)
+        return handle_close(ws, payload, length);
+    if (ws->frame_opcode == PING)
+        write_frame(ws, PONG, payload, length); /* an error shows when out is flushed */
+    return COMPLETE;
+}
+
+/* Consume frames up to the end of a message, answering control frames. Returns TEXT or
+   BINARY, with ws->message set; INCOMPLETE if more has to be read first; or CLOSED once a
+   Close has been sent, for which ws->close_code has the reason. */
+static int next_message(struct websocket *ws)
+{
+    for (;;) {
+        int result = ws->in_frame ? COMPLETE : read_header(ws);
+        if (result != COMPLETE)
+            return result;
+        result = ws->frame_opcode < CLOSE ? read_payload(ws) : handle_control_frame(ws);
+        if (result != COMPLETE)
+            return result;
+        ws->in_frame = false;
+        if (ws->frame_opcode < CLOSE && ws->fin) {
+            int opcode = ws->opcode;
+            ws->opcode = 0;
+            return opcode;
+        }
+    }
+}
+
+/* ---- The page ---- */
+
+/* It shows what comes from the network as text only, never as HTML. */
+static const char page[] =
+    "<!DOCTYPE html><html lang=\"en\">\n"
+    "<meta charset=\"utf-8\">\n"
+    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+    "<link rel=\"icon\" href=\"data:,\">\n"
+    "<title>wsServer</title>\n"
+    "<style>\n"
+    ":root { color-scheme: light dark }\n"
+    "body { font: 1rem/1.5 sans-serif; max-width: 40rem; margin: auto; padding: 1rem }\n"
+    "form { display: flex; gap: .5rem } input { flex: 1; min-width: 0 }\n"
+    "input, button { font: inherit; padding: .5rem 1rem }\n"
+    "#log { white-space: pre-wrap; overflow-wrap: anywhere }\n"
+    "</style>\n"
+    "<h1>wsServer</h1>\n"
+    "<p>What you send over this WebSocket comes back from the server.\n"
+    "The connection is <b id=\"state\" role=\"status\">connecting</b>.</p>\n"
+    "<form id=\"form\">\n"
+    "<input id=\"text\" aria-label=\"Message\" autocomplete=\"off\">\n"
+    "<button id=\"send\">Send</button></form>\n"
+    "<p><button id=\"close\">Close</button> <button id=\"open\">Connect</button></p>\n"
+    "<div id=\"log\" role=\"log\"></div>\n"
+    "<script>\n"
+    "const $ = id => document.getElementById(id);\n"
+    "const meaning = { 1000: 'normal closure', 1006: 'the server is gone' };\n"
+    "let socket;\n"
+    "const log = line =>\n"
+    "    $('log').prepend(new Date().toLocaleTimeString() + ' ' + line + '\\n');\n"
+    "function state(text) {\n"
+    "    $('state').textContent = text;\n"
+    "    $('send').disabled = $('close').disabled = text !== 'open';\n"
+    "    $('open').disabled = !text.startsWith('closed');\n"
+    "    log(text);\n"
+    "}\n"
+    "function connect() {\n"
+    "    state('connecting');\n"
+    "    $('text').focus();\n"
+    "    socket = new WebSocket(location.origin.replace('http', 'ws') + '/ws');\n"
+    "    socket.onopen = () => state('open');\n"
+    "    socket.onmessage = event => log('\\u2190 ' + event.data);\n"
+    "    socket.onclose = event => state(`closed (${event.code}: ` +\n"
+    "        `${event.reason || meaning[event.code] || 'no reason'})`);\n"
+    "}\n"
+    "$('form').onsubmit = event => {\n"
+    "    event.preventDefault();\n"
+    "    socket.send($('text').value);\n"
+    "    log('\\u2192 ' + $('text').value);\n"
+    "    $('text').value = '';\n"
+    "    $('text').focus();\n"
+    "};\n"
+    "$('close').onclick = () => socket.close(1000);\n"
+    "$('open').onclick = connect;\n"
+    "connect();\n"
+    "</script>\n";
+
+/* ---- HTTP (RFC 9112) ---- */
+
+/* Read the head of an HTTP message, up to its empty line, before the deadline (see
+   now_ms()). Returns it as a string in ws->in, or NULL with errno set: ETIMEDOUT, EBADMSG
+   if there is a NUL in it, EMSGSIZE if it is over HEAD_LIMIT, or as by read_more(). */
+static char *read_head(struct websocket *ws, long long deadline)
+{
+    for (size_t length = 0; length < HEAD_LIMIT; length++) {
+        while (ws->start + length == ws->end) {
+            const long long left = deadline - now_ms();
+            errno = ETIMEDOUT;
+            if (left <= 0)
+                return NULL;
+            if (poll(&(struct pollfd){ws->fd, POLLIN, 0}, 1, (int)left) > 0 &&
+                !read_more(ws))
+                return NULL;
+        }
+        char *head = (char *)ws->in + ws->start, *p = head + length;
+        errno = EBADMSG;
+        if (*p == '\0')
+            return NULL;
+        if (*p == '\n' && length > 0 && /* people type bare newlines into nc */
+            (p[-1] == '\n' || (length > 1 && p[-1] == '\r' && p[-2] == '\n'))) {
+            *p = '\0';
+            ws->start += length + 1;
+            return head;
+        }
+    }
+    errno = EMSGSIZE;
+    return NULL;
+}
+
+/* Cut the next line off *head, without its line ending. */
+static char *cut_line(char **head)
+{
+    char *line = *head;
+    size_t length = strcspn(line, "\n");
+    *head = line + length + (line[length] == '\n');
+    if (length > 0 && line[length - 1] == '\r')
+        length--;
+    line[length] = '\0';
+    return line;
+}
+
+/* Is the token, in any case, one of a list? Commas or white space separate its items. */
+static bool has_token(const char *list, const char *token)
+{
+    for (;;) {
+        list += strspn(list, ", \t");
+        size_t length = strcspn(list, ", \t");
+        if (length == 0)
+            return false;
+        if (length == strlen(token) && strncasecmp(list, token, length) == 0)
+            return true;
+        list += length;
+    }
+}
+
+/* Split a header line, "Name: value" (section 5), into its name and its value, ignoring
+   white space around it. Returns the value, or NULL if that is not a header line. */
+static char *split_header(char *name)
+{
+    size_t length = strspn(name, token_characters);
+    if (length == 0 || name[length] != ':')
+        return NULL;
+    name[length] = '\0';
+    char *value = name + length + 1;
+    value += strspn(value, " \t");
+    char *end = value + strlen(value);
+    while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
+        *--end = '\0';
+    for (const char *p = value; p < end; p++)
+        if (((unsigned char)*p < ' ' && *p != '\t') || *p == 0x7f)
+            return NULL;
+    return value;
+}
+
+/* Choose the response to a request that is refused. Returns false for the caller to
+   return. */
+static bool refuse(struct request *r, const char *status, const char *text)
+{
+    r->status = status;
+    r->text = text;
+    return false;
+}
+
+/* Add a header line to the request. Returns false if it is malformed, or repeats a header
+   that may occur once only. */
+static bool add_header(struct request *r, char *line)
+{
+    const char *name = line, *value = split_header(line), **once = NULL;
+    if (value == NULL)
+        return false;
+    if (strcasecmp(name, "Host") == 0)
+        once = &r->host;
+    else if (strcasecmp(name, "Origin") == 0)
+        once = &r->origin;
+    else if (strcasecmp(name, "Sec-WebSocket-Key") == 0)
+        once = &r->key;
+    else if (strcasecmp(name, "Sec-WebSocket-Version") == 0)
+        once = &r->websocket_version;
+    else if (strcasecmp(name, "Upgrade") == 0)
+        r->upgrade = r->upgrade || has_token(value, "websocket");
+    else if (strcasecmp(name, "Connection") == 0)
+        r->connection_upgrade = r->connection_upgrade || has_token(value, "upgrade");
+    else if (strcasecmp(name, "Transfer-Encoding") == 0)
+        r->has_content = true;
+    else if (strcasecmp(name, "Content-Length") == 0 && strcmp(value, "0") != 0)
+        r->has_content = true;
+    if (once == NULL)
+        return true;
+    bool repeated = *once != NULL;
+    *once = value;
+    return !repeated;
+}
+
+/* Split a request target into its path and, in the absolute form, http://HOST/PATH, its
+   authority; the query is ignored. Returns false if it is not a target. */
+static bool split_target(struct request *r, char *target)
+{
+    for (const char *p = target; *p != '\0'; p++)
+        if (*p <= ' ' || *p >= 0x7f) /* what RFC 3986 has encoded */
+            return false;
+    target[strcspn(target, "?")] = '\0';
+    r->path = target;
+    char *colon = strstr(target, "://");
+    if (*target == '/' || colon == NULL)
+        return true;
+    char *authority = colon + 3;
+    size_t length = strcspn(authority, "/");
+    r->path = authority[length] == '/' ? authority + length : "/";
+    r->authority = memmove(colon, authority, length); /* makes room for the NUL */
+    colon[length] = '\0';
+    return length > 0;
+}
+
+/* Split a request line, "METHOD TARGET HTTP/1.1" (section 3). Returns false if it is not
+   one. */
+static bool parse_request_line(struct request *r, char *line)
+{
+    char *target = strchr(line, ' ');
+    if (target == NULL)
+        return false;
+    *target++ = '\0';
+    r->method = line;
+    char *version = strchr(target, ' ');
+    if (version == NULL)
+        return false;
+    *version++ = '\0';
+    r->version = version;
+    return *line != '\0' && line[strspn(line, token_characters)] == '\0' &&
+           split_target(r, target) && strlen(version) == 8 &&
+           strncmp(version, "HTTP/", 5) == 0 && isdigit((unsigned char)version[5]) &&
+           version[6] == '.' && isdigit((unsigned char)version[7]);
+}
+
+/* Refuse a request whose head read_head() could not read. Returns false. */
+static bool refuse_head(struct request *r, const struct websocket *ws, int error)
+{
+    if (ws->start == ws->end) /* browsers open connections that they may not need */
+        return false;
+    if (ws->end - ws->start >= 5 && memcmp(ws->in + ws->start, "HEAD ", 5) == 0)
+        r->method = "HEAD"; /* the response must not have a body */
+    switch (error) {
+    case ETIMEDOUT:
+        return refuse(r, "408 Request Timeout", "The request took more than 30 s.\n");
+    case EMSGSIZE:
+        return refuse(r, "431 Request Header Fields Too Large",
+                      "The request is larger than 8 KiB.\n");
+    case EBADMSG:
+        return refuse(r, "400 Bad Request", "The request contains a NUL.\n");
+    default:
+        return refuse(r, "400 Bad Request", "The request is incomplete.\n");
+    }
+}
+
+/* Read a request and parse it. Returns false if that fails; the response then is in *r,
+   unless r->status is NULL because the client has not sent a single byte. */
+static bool read_request(struct websocket *ws, struct request *r)
+{
+    char *head = read_head(ws, now_ms() + HANDSHAKE_TIMEOUT);
+    if (head == NULL)
+        return refuse_head(r, ws, errno);
+    char *line = cut_line(&head);
+    if (*line == '\0') /* ignore an empty line before the request (section 2.2) */
+        line = cut_line(&head);
+    if (!parse_request_line(r, line))
+        return refuse(r, "400 Bad Request", "This is not an HTTP request.\n");
+    while (*(line = cut_line(&head)) != '\0')
+        if (!add_header(r, line))
+            return refuse(r, "400 Bad Request", "A header is malformed or repeated.\n");
+    if (r->authority != NULL && r->host != NULL) /* Host is ignored (section 3.2.2) */
+        r->host = r->authority;
+    return true;
+}
+
+/* ---- Handshake (RFC 6455, section 4.2) ---- */
+
+/* The length of HOST[:PORT] without the port, if that is the default. */
+static size_t without_port(const char *authority, const char *default_port)
+{
+    const char *colon = strrchr(authority, ':');
+    if (colon != NULL && strcmp(colon, default_port) == 0)
+        return (size_t)(colon - authority);
+    return strlen(authority);
+}
+
+/* Does an Origin header, http://HOST[:PORT] or https://HOST[:PORT], name the same host
+   and port as the Host header? */
+static bool same_origin(const char *origin, const char *host)
+{
+    bool https = strncasecmp(origin, "https://", 8) == 0;
+    if (host == NULL || (!https && strncasecmp(origin, "http://", 7) != 0))
+        return false;
+    const char *default_port = https ? ":443" : ":80";
+    origin += https ? 8 : 7;
+    size_t length = without_port(origin, default_port);
+    return length == without_port(host, default_port) &&
+           strncasecmp(origin, host, length) == 0;
+}
+
+/* Check a request that can be answered: GET or HEAD for the page, GET for a WebSocket.
+   Returns false if it has to be refused. */
+static bool check_request(struct request *r)
+{
+    static const char upgrade_required[] =
+        "426 Upgrade Required\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13";
+    bool websocket = strcmp(r->path, "/ws") == 0;
+    bool http10 = strcmp(r->version, "HTTP/1.1") < 0;
+    if (r->host == NULL ? !http10 : r->host[strspn(r->host, host_characters)] != '\0')
+        return refuse(r, "400 Bad Request", "Host is missing or malformed.\n");
+    if (!websocket && strcmp(r->path, "/") != 0)
+        return refuse(r, "404 Not Found", "Only / and /ws exist here.\n");
+    if (strcmp(r->method, "GET") != 0 && strcmp(r->method, "HEAD") != 0)
+        return refuse(r, "405 Method Not Allowed\r\nAllow: GET, HEAD",
+                      "Only GET and HEAD are allowed.\n");
+    if (r->has_content)
+        return refuse(r, "400 Bad Request", "A request with a body is not accepted.\n");
+    if (!websocket)
+        return true;
+    if (http10)
+        return refuse(r, "400 Bad Request", "A WebSocket needs HTTP/1.1.\n");
+    if (!r->upgrade || strcmp(r->method, "GET") != 0)
+        return refuse(r, upgrade_required, "This is a WebSocket: Upgrade is missing.\n");
+    if (!r->connection_upgrade)
+        return refuse(r, "400 Bad Request", "Connection must list upgrade.\n");
+    if (r->websocket_version == NULL || strcmp(r->websocket_version, "13") != 0)
+        return refuse(r, upgrade_required, "Sec-WebSocket-Version must be 13.\n");
+    if (r->key == NULL || strspn(r->key, base64_digits) != 22 ||
+        strcmp(r->key + 22, "==") != 0)
+        return refuse(r, "400 Bad Request", "Sec-WebSocket-Key is not 16 bytes.\n");
+    if (r->origin != NULL && !any_origin && !same_origin(r->origin, r->host))
+        return refuse(r, "403 Forbidden", "Pages of other origins are not accepted.\n");
+    return true;
+}
+
+/* Begin a response. Every one has a Date (RFC 9110, section 6.6.1). */
+static void start_response(FILE *out, const char *status)
+{
+    char date[40];
+    struct tm utc;
+    const time_t now = time(NULL);
+    strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &utc));
+    fprintf(out, "HTTP/1.1 %s\r\nDate: %s\r\n", status, date);
+}
+
+/* Send the response that is in r, after which the connection is to be closed. Reports a
+   refusal on stderr, too. */
+static void send_response(struct connection *c, const struct request *r)
+{
+    FILE *out = c->ws.out;
+    if (r->text != page)
+        fprintf(stderr, "%s: %s: %.*s: %s", program, c->address,
+                (int)strcspn(r->status, "\r"), r->status, r->text);
+    start_response(out, r->status);
+    fprintf(out,
+            "Content-Type: text/%s; charset=utf-8\r\nContent-Length: %zu\r\n"
+            "Connection: close\r\n\r\n",
+            r->text == page ? "html" : "plain", strlen(r->text));
+    if (r->method == NULL || strcmp(r->method, "HEAD") != 0)
+        fputs(r->text, out);
+}
+
+/* Answer the request of a client. Returns true if the connection is a WebSocket now. */
+static bool handshake(struct connection *c)
+{
+    struct request r = {0};
+    bool ok = read_request(&c->ws, &r) && check_request(&r);
+    if (ok && strcmp(r.path, "/ws") == 0) {
+        char accept_value[29];
+        accept_key(r.key, accept_value);
+        start_response(c->ws.out, "101 Switching Protocols");
+        fprintf(c->ws.out,
+                "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                "Sec-WebSocket-Accept: %s\r\n\r\n",
+                accept_value);
+        return fflush(c->ws.out) == 0;
+    }
+    if (ok) {
+        r.status = "200 OK";
+        r.text = page;
+    }
+    if (r.status != NULL)
+        send_response(c, &r);
+    return false;
+}
+
+/* ---- Connections ---- */
+
+/* Does byte i of text belong to a control character? Those of the C1 set (U+0080 to
+   U+009F) are two bytes long in UTF-8: 0xc2, then 0x80 to 0x9f. */
+static bool is_control(const char *text, size_t length, size_t i)
+{
+    const unsigned char *p = (const unsigned char *)text + i;
+    if (*p >= ' ' && *p < 0x7f) /* the usual case first, for speed */
+        return false;
+    return (*p < 0x80 && *p != '\t') ||
+           (*p == 0xc2 && i + 1 < length && (p[1] & 0xe0) == 0x80) ||
+           ((*p & 0xe0) == 0x80 && i > 0 && p[-1] == 0xc2);
+}
+
+/* Print a line that came from the network. Control characters are escaped as \xNN: the
+   peer must not control the terminal. */
+static void print_line(const char *prefix, const char *line, size_t length)
+{
+    if (length > 0 && line[length - 1] == '\n') {
+        length--;
+        if (length > 0 && line[length - 1] == '\r')
+            length--;
+    }
+    flockfile(stdout); /* or other threads could print in between */
+    fputs(prefix, stdout);
+    size_t start = 0; /* of the bytes not yet printed */
+    for (size_t i = 0; i < length; i++)
+        if (is_control(line, length, i)) {
+            fwrite(line + start, 1, i - start, stdout);
+            printf("\\x%02x", (unsigned char)line[i]);
+            start = i + 1;
+        }
+    fwrite(line + start, 1, length - start, stdout);
+    putchar('\n');
+    fflush(stdout);
+    funlockfile(stdout);
+}
+
+/* Print a message; of a long text only the beginning, without cutting a character. */
+static void log_message(const struct websocket *ws, int opcode)
+{
+    char prefix[64] = "Received: ";
+    size_t shown = ws->length;
+    if (opcode == BINARY) {
+        snprintf(prefix, sizeof prefix, "Received: %zu bytes", ws->length);
+        shown = 0;
+    } else if (shown > LOG_LIMIT) {
+        snprintf(prefix, sizeof prefix, "Received (%zu bytes): ", ws->length);
+        shown = LOG_LIMIT;
+        while ((ws->message[shown] & 0xc0) == 0x80)
+            shown--;
+    }
+    print_line(prefix, (const char *)ws->message, shown);
+}
+
+/* Send what has been written, and wait for more input. A client that is silent for
+   READ_TIMEOUT is pinged. Returns false if it is silent for that long once more, takes
+   nothing, or has disconnected. */
+static bool wait_for_input(struct websocket *ws)
+{
+    if (fflush(ws->out) != 0)
+        return false;
+    if (read_more(ws))
+        return true;
+    return errno == EAGAIN && write_frame(ws, PING, ws->in, 0) && fflush(ws->out) == 0 &&
+           read_more(ws);
+}
+
+/* Send back every message until the connection ends. Replies to messages that arrived
+   together leave together. */
+static void echo_messages(struct connection *c)
+{
+    struct websocket *ws = &c->ws;
+    int opcode;
+    while ((opcode = next_message(ws)) != CLOSED) {
+        if (opcode == INCOMPLETE && wait_for_input(ws))
+            continue;
+        if (opcode == INCOMPLETE)
+            break;
+        if (!quiet)
+            log_message(ws, opcode);
+        if (!write_frame(ws, opcode, ws->message, ws->length))
+            break;
+    }
+    if (ws->failure != NULL)
+        fprintf(stderr, "%s: %s: %u %s\n", program, c->address, ws->close_code,
+                ws->failure);
+}
+
+/* Let the connection end when the client has taken nothing of what was sent to it for
+   WRITE_TIMEOUT. */
+static void limit_writes(int fd)
+{
+#ifdef TCP_USER_TIMEOUT /* the kernel measures, and frees what it has buffered, too */
+    const unsigned timeout = WRITE_TIMEOUT;
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout);
+#else
+    set_timeout(fd, SO_SNDTIMEO, WRITE_TIMEOUT);
+#endif
+}
+
+/* Close a connection so that the peer receives everything: close() with unread input
+   would reset it, and what is on its way could be lost (RFC 2525, section 2.17). So end
+   our direction first, and discard input until the peer closes, too, or for about 2 s. */
+static void lingering_close(FILE *stream)
+{
+    struct pollfd in = {fileno(stream), POLLIN, 0};
+    char discarded[1024];
+    const time_t start = time(NULL);
+    fflush(stream);
+    shutdown(in.fd, SHUT_WR); /* sends FIN; we can still read */
+    while (time(NULL) - start <= 2 && poll(&in, 1, 2000) > 0 &&
+           read(in.fd, discarded, sizeof discarded) > 0)
+        ;
+    fclose(stream);
+}
+
+/* The thread of one client. */
+static void *handle_connection(void *argument)
+{
+    struct connection *c = argument;
+    struct websocket *ws = &c->ws;
+    while ((ws->out = fdopen(ws->fd, "w")) == NULL)
+        wait_for_resources("fdopen", errno);
+    setvbuf(ws->out, ws->out_buffer, _IOFBF, sizeof ws->out_buffer);
+    limit_writes(ws->fd);
+    if (handshake(c)) {
+        if (!quiet)
+            print_line("Connection from: ", c->address, strlen(c->address));
+        set_timeout(ws->fd, SO_RCVTIMEO, READ_TIMEOUT);
+        echo_messages(c);
+    }
+    lingering_close(ws->out);
+    free(ws->message);
+    free(c);
+    return NULL;
+}
+
+/* Write HOST:PORT or [HOST]:PORT of a client. An IPv4 client of an IPv6 socket has an
+   address like ::ffff:127.0.0.1, which is shown as 127.0.0.1. */
+static void format_address(const struct sockaddr_storage *peer, socklen_t size,
+                           char text[ADDRESS_SIZE])
+{
+    char host[64] = "?", port[8] = "?";
+    getnameinfo((const struct sockaddr *)peer, size, host, sizeof host, port, sizeof port,
+                NI_NUMERICHOST | NI_NUMERICSERV);
+    const char *shown = strncmp(host, "::ffff:", 7) == 0 ? host + 7 : host;
+    snprintf(text, ADDRESS_SIZE, strchr(shown, ':') != NULL ? "[%s]:%s" : "%s:%s", shown,
+             port);
+}
+
+/* Wait for the next client. */
+static int accept_client(int listener, char address[ADDRESS_SIZE])
+{
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof peer;
+    int fd;
+    while ((fd = accept(listener, (struct sockaddr *)&peer, &size)) < 0)
+        if (errno != ECONNABORTED) /* a client that is gone already */
+            wait_for_resources("accept", errno);
+    const int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* do not delay replies */
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on); /* detect dead clients */
+    format_address(&peer, size, address);
+    return fd;
+}
+
+/* Serve each client in a thread of its own, for ever. */
+static _Noreturn void serve(int listener)
+{
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    int error = pthread_attr_setstacksize(&attributes, STACK_SIZE); /* not megabytes */
+    if (error != 0)
+        die("pthread_attr_setstacksize", strerror(error));
+    for (;;) {
+        struct connection *c;
+        while ((c = malloc(sizeof *c)) == NULL)
+            wait_for_resources("malloc", errno);
+        memset(c, 0, offsetof(struct connection, ws.in)); /* do not touch the rest */
+        c->ws.fd = accept_client(listener, c->address);
+        pthread_t thread;
+        while ((error = pthread_create(&thread, &attributes, handle_connection, c)))
+            wait_for_resources("pthread_create", error);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    int option;
+    while ((option = getopt(argc, argv, "ahq")) != -1) {
+        switch (option) {
+        case 'a':
+            any_origin = true;
+            break;
+        case 'q':
+            quiet = true;
+            break;
+        default:
+            fputs(usage, option == 'h' ? stdout : stderr);
+            return option == 'h' ? 0 : 2;
+        }
+    }
+    if (argc > optind + 1) {
+        fprintf(stderr, "%s: more than one address\n%s", program, usage);
+        return 2;
+    }
+    signal(SIGPIPE, SIG_IGN); /* so that writing to a client that has gone only fails */
+    serve(listen_on(argc > optind ? argv[optind] : "1234"));
 }

@@ -17,8 +17,9 @@ from functools import partial
 
 from checks import Wrong, run, same
 from raw import (BINARY, CLOSE, KEY, PING, PONG, TEXT, Client, Frame, Server, accept_of,
-                 answer, as_bytes, binary, check_welcome, close, closed, code_bytes,
-                 connect, encode, first, last, more, ping, pong, request, taken, text)
+                 as_bytes, binary, check_welcome, close, closed, code_bytes,
+                 connect, encode, first, last, more, ping, pong, request,
+                 response, taken, text)
 
 NAMES = ['continuation', 'text', 'binary', *[''] * 5, 'close', 'ping', 'pong']
 LIMIT = 16 << 20
@@ -334,7 +335,7 @@ def against_server(address, case, head=None):
             check_frames(case, ws.rest(), places)
 
 
-def against_client(command, case, build=answer):
+def against_client(command, case, build=response):
     """The case behind a good answer, or what is built from the key, in all ways."""
     stream, ways = deliveries(case, len(build(KEY)), False)
     for places in ways:
@@ -371,7 +372,11 @@ REQUESTS = {
           'Host: example.com:8443\nOrigin: https://example.com:8443',
           'Host: example.com:443\nOrigin: https://example.com',
           '=GET /ws?x=1 HTTP/1.1', '=GET http://ADDRESS/ws HTTP/1.1',
-          '=GET http://ADDRESS/ws?x HTTP/1.1', '=GET /ws HTTP/1.2'],
+          '=GET http://ADDRESS/ws?x HTTP/1.1', '=GET https://ADDRESS/ws HTTP/1.1',
+          '=GET WS://ADDRESS/ws HTTP/1.1', '=GET wss://ADDRESS/ws HTTP/1.1',
+          '=GET /ws?u=http://a/ HTTP/1.1', '=GET /ws HTTP/1.2',
+          '=GET http://a/ws HTTP/1.1\nHost: b\nOrigin: http://a',
+          '=GET https://a/ws HTTP/1.1\nHost: b\nOrigin: https://a'],
     403: ['Origin: http://evil.example', 'Origin: null', 'Origin:', 'Origin: ADDRESS',
           'Origin: http://127.0.0.1:1', 'Origin: http://127.0.0.1',
           'Origin: http://ADDRESS.evil.example', 'Origin: http://evilADDRESS',
@@ -380,13 +385,15 @@ REQUESTS = {
           'Host: example.com:80\nOrigin: https://example.com',
           'Host: example.com\nOrigin: http://example.co',
           'Host: example.co\nOrigin: http://example.com',
-          'Host: example.com:8080\nOrigin: http://example.com'],
+          'Host: example.com:8080\nOrigin: http://example.com',
+          '=GET http://a/ws HTTP/1.1\nHost: b\nOrigin: http://b'],
     404: ['=%s HTTP/1.1' % target for target in (
         'POST /nope', 'GET /nope', 'GET /ws/', 'GET /wsx', 'GET /w', 'GET /WS', 'GET //ws',
-        'GET /ws%20', 'GET /index.html', 'GET /nope?/ws', 'GET /../ws')],
+        'GET /ws%20', 'GET /index.html', 'GET /nope?/ws', 'GET /../ws',
+        'GET http://ADDRESS/nope', 'GET *', 'HEAD /nope')],
     405: ['=%s %s HTTP/1.1' % (method, path) for path in ('/', '/ws')
           for method in ('POST', 'PUT', 'DELETE', 'OPTIONS', 'get', 'GETX')],
-    426: ['-Upgrade', 'Upgrade: h2c', 'Upgrade: websockets', '-Sec-WebSocket-Version',
+    426: ['-Upgrade', '=HEAD /ws HTTP/1.1', 'Upgrade: h2c', 'Upgrade: websockets', '-Sec-WebSocket-Version',
           *('Sec-WebSocket-Version: ' + version for version in
             ('8', '12', '14', '0', '', '130', '1', '13x', '-13')),
           '-Upgrade\n-Connection\n-Sec-WebSocket-Key\n-Sec-WebSocket-Version'],
@@ -404,36 +411,38 @@ REQUESTS = {
           '=GET /ws HTTP/1.0', '=GET /ws', '=GET HTTP/1.1', '=GET', '=GET  /ws HTTP/1.1',
           '=GET /ws HTTP/1.1 x', '= GET /ws HTTP/1.1', '=GET /ws HTTP/1', '=hello',
           '=GET /ws http/1.1', '=GET /ws HTTP/1.x', '=GET /ws HTTPS/1.1',
-          '=G(T /ws HTTP/1.1', '=G"T /ws HTTP/1.1', '=G\xc4T /ws HTTP/1.1'],
+          '=GET /ws?\x1b HTTP/1.1', '=GET /ws?a\rb HTTP/1.1', '=GET /ws?\xff HTTP/1.1',
+          '=GET /ws?\x7f HTTP/1.1', '=GET http://u@a/ws HTTP/1.1', '=GET http:///ws HTTP/1.1',
+          '=GET http://a/ws HTTP/1.1\n-Host', '=G(T /ws HTTP/1.1', '=G"T /ws HTTP/1.1', '=G\xc4T /ws HTTP/1.1'],
 }
-REFUSALS = {405: {'allow': 'GET'},
+REFUSALS = {405: {'allow': 'GET, HEAD'},
             426: {'upgrade': 'websocket', 'sec-websocket-version': '13'}}
 
 # Changes to a good answer that a client accepts, or refuses. ACCEPT is the right word.
-GOOD_ANSWERS = [
+GOOD_RESPONSES = [
     'Upgrade: WebSocket', 'Connection: upgrade', 'Connection: keep-alive, Upgrade',
     'X:\nServer: test', '=HTTP/1.1 101 Web Socket Protocol Handshake', '=HTTP/1.1 101 ']
-BAD_ANSWERS = {
-    'wrong Sec-WebSocket-Accept in the answer': [
+BAD_RESPONSES = {
+    'wrong Sec-WebSocket-Accept in the response': [
         'Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=', 'Sec-WebSocket-Accept:',
         'Sec-WebSocket-Accept: SWAPPED', 'Sec-WebSocket-Accept: ACCEPTA',
         'Sec-WebSocket-Accept: CUT', '+Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=',
         '+Sec-WebSocket-Accept: ACCEPT'],
-    'no Upgrade, Connection or Sec-WebSocket-Accept in the answer': [
+    'no Upgrade, Connection or Sec-WebSocket-Accept in the response': [
         '-Sec-WebSocket-Accept', '-Upgrade', '-Connection', 'Connection: close',
         'Connection: upgraded'],
-    'upgrades to something else': ['Upgrade: h2c', 'Upgrade: websockets'],
-    'an extension that was not asked for': ['Sec-WebSocket-Extensions: permessage-deflate'],
-    'a subprotocol that was not asked for': ['Sec-WebSocket-Protocol: chat'],
-    'malformed header line in the answer': [
+    'upgrade to another protocol': ['Upgrade: h2c', 'Upgrade: websockets'],
+    'an extension that was not requested': ['Sec-WebSocket-Extensions: permessage-deflate'],
+    'a subprotocol that was not requested': ['Sec-WebSocket-Protocol: chat'],
+    'malformed header in the response': [
         'nonsense', ' folded', 'X-Y : z', 'X: a\rb'],
-    'not an HTTP answer': [
-        'X: a\0b', '=hello', '=ICY 101 x', '=HTTP/1.1 404 a\0b']}
+    'not an HTTP response': ['=hello', '=ICY 101 x'],
+    'Bad message': ['X: a\0b', '=HTTP/1.1 404 a\0b']}
 
 # Status lines that refuse. The client shows them.
 REFUSING = [
     'HTTP/1.1 404 Not Found', 'HTTP/1.1 200 OK', 'HTTP/1.1 301 Moved Permanently',
-    'HTTP/1.1 401 Unauthorized', 'HTTP/1.0 400 Bad Request', 'HTTP/1.1 102 Processing',
+    'HTTP/1.1 401 Unauthorized', 'HTTP/1.0 400 Bad Request', 'HTTP/1.1 101x y',
     'HTTP/1.0 101 Switching Protocols', 'HTTP/1.1 1010 x', 'HTTP/1.1 10 x',
     'HTTP/1.1  101 x', 'HTTP/2 101 x', 'HTTP/1.1 503', 'HTTP/1.1 404 \x1b[31m\x7fred',
     'HTTP/1.1 404 \xff\xc3(']
@@ -489,32 +498,38 @@ def refused_by_server(address, data, status):
         body = ws.body()
         for name, value in REFUSALS.get(status, {}).items():
             same(value, headers.get(name), name)
-        same((True, str(len(body))),
-             ('close' in headers['connection'], headers['content-length']), 'the end')
-        if not re.fullmatch(rb'.{5,}\n', body):
+        if not data.startswith(b'HEAD '):
+            same(str(len(body)), headers['content-length'])
+        same(True, 'close' in headers['connection'] and headers['date'].endswith(' GMT'))
+        if data.startswith(b'HEAD '):
+            same(b'', body, 'the body')
+        elif not re.fullmatch(rb'.{5,}\n', body):
             raise Wrong('expected: one line that says why, got: %r' % body)
 
 
-def answers():
+def responses():
     """(name, how the answer is built from the key, the words that refuse it or None)"""
     def changed(row, key):
         accept = accept_of(key)
         words = row.replace('ACCEPT', accept).replace('SWAPPED', accept.swapcase())
-        return answer(key, *words.replace('CUT', accept[:-1]).split('\n'))
+        return response(key, *words.replace('CUT', accept[:-1]).split('\n'))
 
-    for complaint, rows in {None: GOOD_ANSWERS, **BAD_ANSWERS}.items():
+    for complaint, rows in {None: GOOD_RESPONSES, **BAD_RESPONSES}.items():
         for row in rows:
             yield '%a' % row, partial(changed, row), complaint
     for line in REFUSING:
         shown = ''.join(c if ' ' <= c <= '~' else '?' for c in line)
         yield '%a' % line, partial(changed, '=' + line), shown
     for name, change in REWRITTEN.items():
-        yield name, lambda key, change=change: change(answer(key)), None
+        yield name, lambda key, change=change: change(response(key)), None
+    interim = b'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n'
+    yield 'interim responses before it', lambda key: interim + response(key), None
     long, cut = os.environ.get('TOO_LONG', 'Message too long'), 'connection closed'
-    yield '8,193 bytes', lambda key: padded(answer(key), 8193), long
+    yield '8,193 bytes', lambda key: padded(response(key), 8193), long
     yield '100,000 bytes and no line', lambda _: b'x' * 100000, long
-    yield 'the end in the middle of a header', lambda key: answer(key)[:60], cut
-    yield 'the end before the empty line', lambda key: answer(key)[:-2], cut
+    yield 'the end in the middle of a header', lambda key: response(key)[:60], cut
+    yield 'the end before the empty line', lambda key: response(key)[:-2], cut
+    yield 'interim responses and no more', lambda _: interim, cut
     yield 'nothing', lambda _: b'', cut
 
 
@@ -554,7 +569,7 @@ def main():
         jobs += [('handshake: ' + name,
                   partial(refused_by_client, command, build, why) if why
                   else partial(against_client, command, hi, build))
-                 for name, build, why in answers()]
+                 for name, build, why in responses()]
         return run('wsClient', jobs, at_once=4)
     with Server(command, '-q') as server:
         to = server.address

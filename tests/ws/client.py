@@ -5,18 +5,23 @@ Each check starts the program with a raw server of its own to talk to.
 """
 import contextlib
 import os
-import re
 import select
 import signal
+import socket
 import sys
 import threading
 import time
 
-from checks import becomes, can, check, checks, not_before, run, same
-from raw import PONG, Client, answer, close, closed, first, last, ping, text
+from checks import SLOW, Skip, becomes, can, check, checks, not_before, run, same
+from raw import (KEY, PING, PONG, Client, binary, close, closed, encode, first, last, ping,
+                 pong, response, text)
 
 LOST = 'wsClient: server: connection closed'
-ASK = 'Please give me input!\n'
+NO_CLOSE = 'wsClient: server: no Close within 2 s'
+UNSENT = 'wsClient: server: closed before everything was sent'
+NOT_UTF8 = 'wsClient: stdin: not UTF-8, not sent'
+REMINDER = 'Please give me input!\n'
+PATIENCE = 40 * SLOW
 
 
 class Session(Client):
@@ -26,14 +31,24 @@ class Session(Client):
         super().__init__(command, *words, keyboard=keyboard, **more)
         self.started = time.monotonic()
         self.ws, key = self.accept()
-        self.ws.sock.sendall(answer(key))
+        self.ws.sock.sendall(response(key))
+        self.screen = b''
 
     def type(self, data):
         while data:
             data = data[os.write(self.keys, data):]
 
+    def type_beside(self, data):
+        """Types in a thread, until all is typed or the program has ended."""
+        def work():
+            with contextlib.suppress(OSError):
+                self.type(data)
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        return thread
+
     def answers_ping(self):
-        """The next thing that it sends: so it has taken all that we have sent."""
+        """The next thing that it sends: so it has read all that we have sent."""
         self.ws.send(ping(b'there?'))
         self.ws.takes((PONG, b'there?'))
 
@@ -47,30 +62,34 @@ class Session(Client):
         becomes('S', self.state)
         self.process.send_signal(signal.SIGINT)
 
-    def waits(self):
-        """How often it has waited for something."""
-        with open(self.proc('status')) as status:
-            return int(re.search(r'\nvoluntary_ctxt_switches:\t(\d+)', status.read())[1])
-
     def is_stuck(self):
-        """It waits, though its keyboard has more than it takes: so it waits to send."""
+        """It waits, though its keyboard is full: so it waits to send."""
         return self.state() == 'S' and not select.select([], [self.keys], [], 0)[1]
 
     def shows(self, words):
-        """This is on stdout behind the first line, and soon."""
+        """This is on stdout after the first line, and soon."""
         becomes('Connecting to: %s at /ws\n%s' % (self.address, words), self.printed)
 
-    def says_goodbye(self, words='', *late, complaint=''):
-        """It sends its Close; we send what is late, and ours. It ends with 0, and this on
-        stdout."""
+    def on_screen(self):
+        """What the terminal shows, the typed text included."""
+        while select.select([self.keys], [], [], 0)[0]:
+            try:
+                self.screen += os.read(self.keys, 65536)
+            except OSError:
+                break  # the program has ended
+        return self.screen.decode().replace('\r\n', '\n')
+
+    def says_goodbye(self, words='', *late, status=0, complaint=''):
+        """It sends its Close; we send what is late, and ours. It ends with the status, and
+        this on stdout."""
         self.ws.takes(closed())
         self.ws.send(*late, close(1000))
         same([], self.ws.rest())
-        self.ends(0, complaint)
+        self.ends(status, complaint)
         self.shows(words)
 
 
-@check('a line is a message without its newline, as soon as it is whole')
+@check('a line is a message without its newline, as soon as it is complete')
 def _(command):
     with Session(command) as s:
         s.type(b'hel')
@@ -79,27 +98,32 @@ def _(command):
         s.ws.takes('hello', '', ' \tblanks \r', '한글')
         s.type(b'y' * 65535 + b'\n' + b'x\n')
         s.ws.takes('y' * 65535, 'x')
-        s.type(b'y' * 65536 + b'\n')
-        s.ends(1, 'wsClient: stdin: ' + os.environ.get('TOO_LONG', 'Message too long'))
 
 
-@check('a line that is not UTF-8 is not sent, an unfinished last one is, then Close')
+@check('a line over 64 KiB: what was typed before arrives, then a Close, exit 1')
+def _(command):
+    with Session(command) as s:
+        lines = ['%d' % i for i in range(5000)]
+        s.type_beside('\n'.join(lines).encode() + b'\n' + b'y' * 70000 + b'\nmore\n')
+        s.ws.takes(*lines)
+        s.says_goodbye(status=1, complaint='wsClient: stdin: line too long')
+
+
+@check('a line that is not UTF-8 is not sent, exit 1 at the end; an unfinished last one is')
 def _(command):
     with Session(command) as s:
         s.type(b'good\nbad \xff\nsurrogate \xed\xa0\x80\ncut \xe1\x80\nlast')
         s.hang_up()
         s.ws.takes('good', 'last')
         s.says_goodbye('Received: late\nReceived: 5 bytes\n', 'late', ping(b'ignored'),
-                       b'12345', complaint='\n'.join(['wsClient: stdin: not UTF-8, not sent'] * 3))
+                       b'12345', status=1, complaint='\n'.join([NOT_UTF8] * 3))
 
 
 @check('2 MB of lines, and a server that reads nothing for a while: nothing is lost')
 def _(command):
     with Session(command) as s:
         lines = ['%d %s' % (i, 'x' * (i % 100)) for i in range(40000)]
-        data = '\n'.join(lines).encode()
-        typing = threading.Thread(target=s.type, args=[data], daemon=True)
-        typing.start()
+        typing = s.type_beside('\n'.join(lines).encode())
         typing.join(2)
         s.ws.send('meanwhile')
         s.ws.takes(*lines[:-1])
@@ -109,24 +133,96 @@ def _(command):
         s.says_goodbye('Received: meanwhile\n')
 
 
+@check('a server that needs 3 s to answer all that was sent before the Close: all answers')
+def _(command):
+    with Session(command) as s:
+        lines = ['%d' % i for i in range(1500)]
+        s.type('\n'.join(lines).encode())
+        s.hang_up()
+        for line in lines:
+            s.ws.takes(line)
+            s.ws.send(line)
+            time.sleep(0.002)
+        s.says_goodbye(''.join('Received: %s\n' % line for line in lines))
+
+
+@check('a server that answers each line with three before it reads on: all arrive')
+def _(command):
+    with Session(command) as s:
+        lines = [c * 60000 for c in 'abcdefghij' * 10]
+        s.type_beside('\n'.join(lines).encode() + b'\n')
+        for line in lines:
+            s.ws.takes(line)
+            s.ws.send(*[line] * 3)
+        s.hang_up()
+        s.says_goodbye(''.join(('Received: %s\n' % line) * 3 for line in lines))
+
+
+@check('a server that writes without a pause: lines are sent, SIGINT closes')
+def _(command):
+    can('signals')
+    with Session(command, stdout=os.open('/dev/null', os.O_WRONLY)) as s:
+        flood = threading.Event()
+
+        def pour():
+            with contextlib.suppress(OSError):
+                while not flood.is_set():
+                    s.ws.send(*[binary(bytes(60001))] * 20)
+                s.ws.send(close(1000))
+        thread = threading.Thread(target=pour, daemon=True)
+        thread.start()
+        s.type(b'through\n')
+        s.ws.takes('through')
+        s.process.send_signal(signal.SIGINT)
+        s.ws.takes(closed())
+        flood.set()
+        s.ends(0, '')
+        thread.join()
+
+
 @check('the server refuses in the middle of 50 MB of lines: closed with 1009, exit 1')
 def _(command):
-    def typing():
-        with contextlib.suppress(OSError):
-            s.type((b'x' * 1000 + b'\n') * 50000)
-
     with Session(command) as s:
-        keyboard = threading.Thread(target=typing, daemon=True)
-        keyboard.start()
+        typing = s.type_beside((b'x' * 1000 + b'\n') * 50000)
         s.ws.takes('x' * 1000)
         becomes(True, s.is_stuck, 'it cannot send')
         s.ws.send(close(1009))
         s.ws.sock.close()
         s.ends(1, 'wsClient: closed with 1009')
-        keyboard.join()
+        typing.join()
 
 
-@check('messages are printed as they come, in full, their control bytes as \\xNN')
+@check('writing fails: what has arrived is printed, its close code decides')
+def _(command):
+    for code, status, complaint in ((4000, 1, 'wsClient: closed with 4000'),
+                                    (1000, 1, UNSENT)):
+        with Session(command) as s:
+            typing = s.type_beside(b'x\n' * 5000000)
+            s.ws.takes('x')
+            becomes(True, s.is_stuck, 'it cannot send')
+            s.process.send_signal(signal.SIGSTOP)
+            s.ws.send(*['message'] * 300, close(code))
+            s.ws.sock.close()  # with unread lines: a reset
+            s.process.send_signal(signal.SIGCONT)
+            s.ends(status, complaint)
+            s.shows('Received: message\n' * 300)
+            typing.join()
+
+
+@check('the server closes with 1000 while a line waits: said, exit 1; without one: exit 0')
+def _(command):
+    for typed, status, complaint in ((b'half', 0, ''), (b'x' * 60000 + b'\n', 1, UNSENT)):
+        with Session(command) as s:
+            typing = s.type_beside(typed * 50 if status else typed)
+            if status:
+                becomes(True, s.is_stuck, 'it cannot send')
+            s.ws.send(close(1000))
+            s.ws.rest()
+            s.ends(status, complaint)
+            typing.join()
+
+
+@check('messages are printed as they arrive, in full, their control characters as \\xNN')
 def _(command):
     with Session(command) as s:
         shown = 'Received: first\n'
@@ -135,7 +231,7 @@ def _(command):
         s.ws.send('\x1b[31m\a\0\ttab 한글 \x9b a\nb \x7f', 'z' * 100000, '', b'',
                   bytes(70000), first('half'))
         s.answers_ping()
-        shown += ('Received: \\x1b[31m\\x07\\x00\ttab 한글 \udcc2\\x9b a\\x0ab \\x7f\n'
+        shown += ('Received: \\x1b[31m\\x07\\x00\ttab 한글 \\xc2\\x9b a\\x0ab \\x7f\n'
                   'Received: %s\nReceived: \nReceived: 0 bytes\nReceived: 70000 bytes\n' %
                   ('z' * 100000))
         s.shows(shown)
@@ -160,118 +256,155 @@ def _(command):
 def _(command):
     with open('/dev/full', 'w') as full, Client(command, stdout=full) as client:
         client.ends(1, 'wsClient: stdout: No space left on device')
-    for keyboard, message in (('pipe', 'x'), ('terminal', None)): # printed, or asked for
+    for keyboard, *messages in (('pipe', 'x'), ('pipe', 'x' * 100000, close(1000)),
+                                ('terminal',)):  # printed, or a reminder
         reader, writer = os.pipe()
         with Session(command, '-i', '1', keyboard=keyboard, stdout=writer) as s:
             os.close(writer)
             os.close(reader)
-            if message:
-                s.ws.send(message)
-            s.ends(1, 'wsClient: stdout: Broken pipe')
+            s.ws.send(*messages)
+            s.ends(1, 'wsClient: stdout: ANYeANY')  # Broken pipe, or write failed
 
 
-@check('SIGINT: Close 1000, what still arrives, exit 0; a second one ends it at once')
+@check('SIGINT: what was typed is sent, Close 1000, what still arrives, exit 0; a second '
+       'one ends it at once')
 def _(command):
     for words in ((), ('-e',)):
         with Session(command, *words) as s:
             s.interrupt()
             s.says_goodbye('Received: late\n', 'late')
     with Session(command) as s:
+        s.type(b'one\ntwo\nhalf')
+        s.ws.takes('one', 'two')
         s.interrupt()
         s.ws.takes(closed())
         s.process.send_signal(signal.SIGINT)
         s.ends(-signal.SIGINT, '')
 
 
-@check('SIGINT in the middle of a frame: exit 0')
+@check('SIGINT that was ignored at the start stays ignored')
+def _(command):
+    with Session(['sh', '-c', 'trap "" INT; exec "$@"', 'sh', *command]) as s:
+        s.interrupt()
+        s.type(b'still here\n')
+        s.ws.takes('still here')
+        s.hang_up()
+        s.says_goodbye()
+
+
+@check('inside half a frame: a line is sent, SIGINT closes, the rest still counts')
 def _(command):
     can('signals')
-    with Session(command) as s:
-        s.answers_ping()
-        idle = s.waits()
-        s.ws.send(text('half', length=100))
-        becomes(True, lambda: s.waits() > idle, 'it has begun to read')
-        s.process.send_signal(signal.SIGINT)
-        s.ends(0, '')
+    for half, rest in ((b'\x81', b'\x02hi'), (b'\x81\x02h', b'i')):
+        with Session(command) as s:
+            s.ws.sock.sendall(encode(ping(b'p'), False) + half)
+            s.ws.takes((PONG, b'p'))
+            s.type(b'typed\n')
+            s.ws.takes('typed')
+            s.process.send_signal(signal.SIGINT)
+            s.ws.takes(closed())
+            s.ws.sock.sendall(rest + encode(close(1000), False))
+            s.ends(0, '')
+            s.shows('Received: hi\n')
 
 
-def go_on(s):
-    try:
+for _half in (b'\x81', b'\x81\x02h'):
+    @check('silence for 30 s after %r: a Ping; for 30 s more: exit 1' % _half)
+    def _(command, half=_half):
+        with Session(command) as s:
+            since = time.monotonic()
+            s.ws.sock.sendall(half)
+            s.ws.takes((PING, b''), seconds=PATIENCE)
+            not_before(since, 29.9, 'the Ping')
+            s.type(b'typed\n')
+            s.ws.takes('typed')
+            same(None, s.ws.frame(PATIENCE), 'after the Ping')
+            not_before(since, 59.8, 'the end')
+            s.ends(1, 'wsClient: server: silent inside a frame')
+
+
+def ping_on(s):
+    with contextlib.suppress(OSError):
         while True:
             s.ws.send(*[ping(b'on and on')] * 1000)
-    except OSError:
-        pass  # it has left
 
 
-for _answer, _how, _seconds in (('nothing', lambda s: None, 1.9), ('Pings', go_on, 1.9),
-                                ('the end', lambda s: s.ws.reset(), 0)):
-    @check('the answer to its Close is %s: exit 0' % _answer)
-    def _(command, how=_how, seconds=_seconds):
+for _answer, _how, _seconds, _complaint in (
+        ('nothing', lambda s: None, 1.9, NO_CLOSE),
+        ('half a frame', lambda s: s.ws.send(text('x', length=9)), 1.9, NO_CLOSE),
+        ('Pings', ping_on, 1.9, NO_CLOSE),
+        ('the end', lambda s: s.ws.reset(), 0, 'wsClient: server: connectionANY')):
+    @check('the answer to its Close is %s: exit 1' % _answer)
+    def _(command, how=_how, seconds=_seconds, complaint=_complaint):
         for leave in (Session.hang_up, Session.interrupt):
             with Session(command) as s:
                 leave(s)
                 since = time.monotonic()
                 s.ws.takes(closed())
                 how(s)
-                s.ends(0, '')
+                s.ends(1, complaint)
                 not_before(since, seconds, 'the end')
 
 
-for _name, _sent, _leave, _complaint in (
-        ('with half a frame', text('x', length=100), 'shut', LOST),
-        ('with nothing', ping(), 'shut', LOST),
-        ('by a reset', ping(), 'reset', 'wsClient: server: ANY')):
-    @check('the connection ends %s: exit 1' % _name)
-    def _(command, sent=_sent, leave=_leave, complaint=_complaint):
-        with Session(command) as s:
-            s.ws.send('x')
-            s.answers_ping()
-            s.ws.send(sent)
-            getattr(s.ws, leave)()
-            s.ends(1, complaint)
-            s.shows('Received: x\n')
-
-
-@check('an answer that comes byte by byte and does not end: exit 1 after 5 s')
+@check('the server closes or resets at any place: exit 1, whole messages are printed')
 def _(command):
-    since = time.monotonic()
-    with Client(command) as client:
-        ws, _ = client.accept()
-        with ws:
-            def over():
-                ws.pour(b'H')
-                return client.process.poll() is not None
-            becomes(True, over, 'over')
+    frames = ['first', b'\0' * 300, 'x' * 200]
+    whole = response(KEY) + b''.join(encode(frame, False) for frame in frames)
+    for at in range(0, len(whole), 7):
+        with Client(command, keyboard='pipe') as client:
+            ws, key = client.accept()
+            ws.sock.sendall((response(key) + whole[len(response(KEY)):])[:at])
+            if at % 2:
+                ws.reset()
+            else:
+                ws.shut()
             client.ends(1, 'wsClient: server: ANY')
-            not_before(since, 4.9, 'the end')
+            if at % 2 == 0:  # a reset may destroy what is on its way
+                same(at >= len(response(KEY)) + 7, 'first' in client.printed())
 
 
-@check('-i 1 on a terminal: asks six times, then Close; a line begins the count again')
+for _name, _end, _complaint in (('nothing', b'', 'Connection timed out'),
+                                ('a response byte by byte', b'H', 'ANY')):
+    @check('%s for 30 s: exit 1' % _name)
+    def _(command, end=_end, complaint=_complaint):
+        since = time.monotonic()
+        with Client(command) as client:
+            ws, _ = client.accept()
+            with ws:
+                def over():
+                    ws.pour(end)
+                    return client.process.poll() is not None
+                becomes(True, over, 'over', PATIENCE)
+                client.ends(1, 'wsClient: server: ' + complaint)
+                not_before(since, 29.9, 'the end')
+
+
+@check('-i 1 on a terminal: six reminders, then a Close; a line begins the count again')
 def _(command):
     with Session(command, '-i', '1', keyboard='terminal') as s:
-        becomes(True, lambda: s.printed().count(ASK) >= 2, 'asked twice')
+        becomes(True, lambda: s.printed().count(REMINDER) >= 2, 'two reminders')
         s.type(b'here\n')
         s.ws.takes('here')
         s.ws.send('and there')
         s.ws.takes(closed())
         s.ws.send(close(1000))
-        s.ends(0, '')
+        s.ends(0, 'wsClient: stdin: no input, closing the connection')
         not_before(s.started, 7.8, 'the Close')
-        asked = s.printed().partition('and there')[2].count(ASK)
-        same(True, asked <= 6, s.printed())  # less, if one came before 'and there'
+        reminders = s.printed().partition('and there')[2].count(REMINDER)
+        same(True, reminders <= 6, s.printed())  # fewer, if one came before 'and there'
 
 
-@check('without -i: asks after 4 s; ctrl-D ends the input')
+@check('without -i: a reminder after 4 s; ctrl-D ends the input')
 def _(command):
     with Session(command, keyboard='terminal') as s:
-        s.shows(ASK)
-        not_before(s.started, 3.9, 'the asking')
+        s.shows(REMINDER)
+        not_before(s.started, 3.9, 'the reminder')
         s.type(b'\x04')
-        s.says_goodbye(ASK)
+        s.says_goodbye(REMINDER)
 
 
 for _words, _keyboard in ((('-i', '0'), 'terminal'), (('-i', '1'), 'pipe')):
-    @check('%s, stdin a %s: never asks, and takes half a frame and the rest 6 s later' %
+    @check('%s, stdin a %s: no reminder, and half a frame and the rest 6 s later' %
            (' '.join(_words), _keyboard))
     def _(command, words=_words, keyboard=_keyboard):
         with Session(command, *words, keyboard=keyboard) as s:
@@ -279,6 +412,61 @@ for _words, _keyboard in ((('-i', '0'), 'terminal'), (('-i', '1'), 'pipe')):
             same([], s.ws.readable(6))
             s.ws.sock.sendall(b'i')
             s.shows('Received: hi\n')
+
+
+@check('a terminal: a message starts on a line of its own; the half-typed line is sent')
+def _(command):
+    with Session(command, '-i', '0', keyboard='screen') as s:
+        shown = 'Connecting to: %s at /ws\n' % s.address
+        s.type(b'hal')
+        becomes(shown + 'hal', s.on_screen)
+        s.ws.send('message')
+        shown += 'hal\nReceived: message\n'
+        becomes(shown, s.on_screen)
+        s.type(b'f\n')
+        s.ws.takes('half')
+        s.ws.send('half')
+        becomes(shown + 'f\nReceived: half\n', s.on_screen)  # no blank line before it
+        s.type(b'\x04')
+        s.ws.takes(closed())
+        s.ws.send(close(1000))
+        s.ends(0, '')
+
+
+@check('a terminal: ctrl-C closes, a second one ends it at once')
+def _(command):
+    can('signals')
+    for second in (False, True):
+        with Session(command, keyboard='screen') as s:
+            s.answers_ping()
+            s.type(b'\x03')
+            s.ws.takes(closed())
+            if second:
+                s.type(b'\x03')
+            else:
+                s.ws.send(close(1000))
+            s.ends(-signal.SIGINT if second else 0, '')
+
+
+def port_names():
+    """Names of ports that a user may listen on."""
+    for port in range(1024, 10000):
+        with contextlib.suppress(OSError):
+            yield port, socket.getservbyport(port, 'tcp')
+
+
+@check('Host: localhost for no host, a number for a named port')
+def _(command):
+    with Client(command, target=':PORT /ws') as client:
+        client.accept(host='localhost' + client.address[9:])[0].reset()
+    for port, name in port_names():
+        with contextlib.suppress(OSError):
+            listener = socket.create_server(('127.0.0.1', port))
+            break
+    else:
+        raise Skip('no port has a name here')
+    with Client(command, target='localhost:%s /ws' % name, listener=listener) as client:
+        client.accept(host='localhost:%d' % port)[0].reset()
 
 
 @check('the path that it asks for')

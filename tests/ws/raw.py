@@ -10,6 +10,7 @@ import os
 import pty
 import re
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -18,6 +19,8 @@ import threading
 from collections import namedtuple
 
 from checks import DEADLINE, Wrong, becomes, same
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # sh has what it starts with & ignore it
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
@@ -114,7 +117,7 @@ def accept_of(key):
     return base64.b64encode(hashlib.sha1(joined.encode()).digest()).decode()
 
 
-def answer(key, *changes):
+def response(key, *changes):
     return head('HTTP/1.1 101 Switching Protocols',
                 ['Upgrade: websocket', 'Connection: Upgrade',
                  'Sec-WebSocket-Accept: ' + accept_of(key)], changes)
@@ -259,10 +262,13 @@ def connect(address):
 
 
 def check_welcome(ws):
-    """The answer is 101 with all that it needs and no more: no extension, no body."""
+    """The response is 101 with all that it needs and no more: no extension, no body."""
+    first, headers = ws.head()
+    headers['date'] = re.sub(r'\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT', 'DATE',
+                             headers.get('date', ''))
     same(('HTTP/1.1 101 Switching Protocols',
-          {'upgrade': 'websocket', 'connection': 'Upgrade',
-           'sec-websocket-accept': accept_of(KEY)}), ws.head())
+          {'date': 'DATE', 'upgrade': 'websocket', 'connection': 'Upgrade',
+           'sec-websocket-accept': accept_of(KEY)}), (first, headers))
 
 
 def open_websocket(address):
@@ -275,14 +281,17 @@ def open_websocket(address):
 # --- The programs -------------------------------------------------------------------
 
 class Program:
-    """A program under test, with its stdout and stderr in files and a pipe, a terminal or
-    nothing as its keyboard."""
+    """A program under test, with its stdout and stderr in files. Its keyboard is a pipe,
+    a terminal, a terminal that is stdout, too ('screen'), or nothing."""
 
     def __init__(self, command, keyboard=None, stdout=None):
         self.out, self.err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
         stdin, self.keys = subprocess.DEVNULL, None
         if keyboard:
-            self.keys, stdin = pty.openpty() if keyboard == 'terminal' else os.pipe()[::-1]
+            self.keys, stdin = os.pipe()[::-1] if keyboard == 'pipe' else pty.openpty()
+        if keyboard == 'screen':  # the shell makes it the one whose ctrl-C is a signal
+            stdout = stdin
+            command = ['setsid', '-c', *command]
         self.process = subprocess.Popen(command, stdin=stdin, stdout=stdout or self.out,
                                         stderr=self.err)
         if keyboard:
@@ -334,8 +343,8 @@ class Program:
 
 
 class Server(Program):
-    """wsServer; at `address` it can be connected to. However it has been treated, it ends
-    by SIGTERM with 0."""
+    """wsServer, listening at `address`. Whatever has been done to it, only SIGTERM ends
+    it."""
 
     def __init__(self, command, *words):
         super().__init__([*command, *words, '127.0.0.1:0'])
@@ -346,9 +355,9 @@ class Server(Program):
 
     def __exit__(self, failed, *_):
         try:
-            if not failed:
+            if not failed and self.process.poll() is None:
                 self.process.terminate()
-                self.ends(0)
+                self.ends(-signal.SIGTERM)
         finally:
             super().__exit__()
 
@@ -357,20 +366,22 @@ class Client(Program):
     """wsClient, and the server that it talks to: ours, at `address`."""
     seen = set()  # the keys of all of them: each is a new one
 
-    def __init__(self, command, *words, target='ADDRESS /ws', **more):
-        self.listener = socket.create_server(('127.0.0.1', 0))
+    def __init__(self, command, *words, target='ADDRESS /ws', listener=None, **more):
+        self.listener = listener or socket.create_server(('127.0.0.1', 0))
         self.listener.settimeout(DEADLINE)
         self.address = '127.0.0.1:%d' % self.listener.getsockname()[1]
-        target = target.replace('ADDRESS', self.address).split()
+        target = target.replace('ADDRESS', self.address)
+        target = target.replace('PORT', self.address[10:]).split()
         super().__init__([*command, *words, *target], **more)
 
-    def accept(self, path='/ws'):
+    def accept(self, path='/ws', host=None):
         """Takes its request, which must be right. Returns our end, and the key."""
         with self.listener:
             ws = WebSocket(self.listener.accept()[0], False)
         first, headers = ws.head()
         key = headers.pop('sec-websocket-key', '')
-        same(('GET %s HTTP/1.1' % path, {'host': self.address, 'upgrade': 'websocket',
+        same(('GET %s HTTP/1.1' % path, {'host': host or self.address,
+                                         'upgrade': 'websocket',
                                          'connection': 'Upgrade',
                                          'sec-websocket-version': '13'}), (first, headers))
         same((b'', 24, 16, False), (bytes(ws.data), len(key), len(base64.b64decode(key)),

@@ -8,10 +8,24 @@ WS=$ROOT/tests/ws
 REPORTS=
 export NO_FILES TOO_LONG PYTHONDONTWRITEBYTECODE=1 PYTHONUTF8=1
 
-need_websockets() { # WHAT
-    need "$PYTHON" "$1" || return 1
-    "$PYTHON" -c 'import websockets' 2>/dev/null && return 0
-    need python3-websockets "$1"
+# Starts the checks against other people's WebSockets.
+start_libraries() { # server ADDRESS|client PROGRAM
+    if need "$PYTHON" "Python's websockets"; then
+        if "$PYTHON" -c 'import websockets' 2>/dev/null; then
+            # shellcheck disable=SC2086
+            start_report "$PYTHON" "$WS/library.py" "$1" $RUN_WITH "$2"
+        else
+            need python3-websockets "Python's websockets"
+        fi
+    fi
+    need node "Node's ws" || return 0
+    if NODE_PATH=${NODE_PATH:-/usr/share/nodejs} node -e 'require("ws")' 2>/dev/null; then
+        # shellcheck disable=SC2086
+        NODE_PATH=${NODE_PATH:-/usr/share/nodejs} \
+            start_report node "$WS/node.js" "$1" $RUN_WITH "$2"
+    else
+        need node-ws "Node's ws"
+    fi
 }
 
 # Starts a command that prints lines as these scripts do; end_reports counts them.

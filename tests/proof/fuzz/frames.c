@@ -20,24 +20,30 @@ static size_t needed; /* to come to its end takes no more of the stream than thi
 /* Send back each message of the stream until it ends. */
 static void real(void)
 {
+    char *sent;
+    size_t size;
     memset(&ws, 0, offsetof(struct websocket, in));
     ws.fd = STREAM;
+    ws.out = open_memstream(&sent, &size);
+    must(ws.out != NULL, "there is memory for what is sent");
 #ifdef CLIENT
-    static char masks[1 << 18];
-    if (random_file == NULL) {
-        for (size_t i = 0; i < sizeof masks; i++)
-            masks[i] = sent_mask[i % 4];
-        random_file = fmemopen(masks, sizeof masks, "r");
-    }
-    rewind(random_file);
-    closing = false;
+    random_text = sent_mask;
+    if (random_file != NULL)
+        rewind(random_file);
+    close_sent = false;
 #endif
-    int event;
-    while ((event = read_frame(&ws)) != GONE)
-        if (event != MORE)
-            write_frame(&ws, event, ws.message, ws.length);
-    note_text(&got, ws.why != NULL ? "failed" : "closed");
+    int result;
+    while ((result = next_message(&ws)) != CLOSED) {
+        if (result != INCOMPLETE)
+            write_frame(&ws, result, ws.message, ws.length);
+        else if (!read_more(&ws))
+            break;
+    }
+    fclose(ws.out);
+    note(&got, sent, size);
+    note_text(&got, ws.failure != NULL ? "failed" : "closed");
     must(stream.before < needed, "it fails at the first byte that it can fail at");
+    free(sent);
     free(ws.message);
 }
 

@@ -11,6 +11,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <regex.h>
 #include <setjmp.h>
 #include <stdbool.h>
@@ -114,6 +115,27 @@ static inline ssize_t note_write(int fd, const void *data, size_t size)
     return (ssize_t)n;
 }
 
+/* In place of poll(): there is always something to read, or the end. */
+static inline int poll_stream(struct pollfd *fds, nfds_t n, int timeout)
+{
+    must(n == 1 && fds[0].fd == STREAM && timeout != 0, "only the peer is waited for");
+    return 1;
+}
+
+/* In place of fopen(): the random bytes of /dev/urandom are random_text, repeated. */
+static const char *random_text = "the sample nonce"; /* RFC 6455, section 1.3 */
+static FILE *random_file;
+
+static inline FILE *open_random(const char *path, const char *mode)
+{
+    static char repeated[1 << 18];
+    must(strcmp(path, "/dev/urandom") == 0, "nothing else is opened");
+    for (size_t i = 0; i < sizeof repeated; i++)
+        repeated[i] = random_text[i % strlen(random_text)];
+    random_file = fmemopen(repeated, sizeof repeated, mode);
+    return random_file;
+}
+
 /* In place of exit(): return to survives(). */
 static inline _Noreturn void leave_call(int status)
 {
@@ -138,6 +160,8 @@ int program_main(int argc, char **argv);
 #define read read_stream
 #define write note_write
 #define exit leave_call
+#define poll poll_stream
+#define fopen open_random
 #define putchar(c) putc(c, screen)
 #define printf(...) fprintf(screen, __VA_ARGS__)
 #undef stdout
@@ -146,6 +170,7 @@ int program_main(int argc, char **argv);
 #define stderr screen
 #include PROGRAM /* NOLINT(bugprone-suspicious-include) */
 #undef main
+#undef fopen
 #undef printf
 #undef stdout
 #undef stderr

@@ -1,27 +1,53 @@
 /* request.c - fuzzes how wsServer.c reads and answers an HTTP request
  *
- * The answer must have the status that a plain second reading by patterns comes to; what
- * stands behind an upgrade must be left to the frames.
+ * The response must have the status that a plain second reading by patterns comes to; what
+ * follows an upgrade must be left to the frames.
  */
 #define PROGRAM "../../../wsServer/wsServer.c"
 #include "http.h"
 
 static void real(void)
 {
-    open_websocket();
-    bool upgraded = upgrade(&ws);
-    const char *answer = (char *)got.data, *body = strstr(answer, "\r\n\r\n");
+    static struct connection c;
+    open_websocket(&c.ws);
+    bool upgraded = handshake(&c);
+    fclose(c.ws.out);
+    const char *body = strstr(sent, "\r\n\r\n");
     int status = 0;
-    if (got.used > 0) {
-        must(like(answer, "^HTTP/1.1 [0-9]{3} ") && body != NULL, "it is an answer");
-        status = atoi(answer + 9);
+    if (sent_size > 0) {
+        must(like(sent, "^HTTP/1.1 [0-9]{3} .*\nDate: ") && body != NULL,
+             "it is a response");
+        status = atoi(sent + 9);
     }
     must(upgraded == (status == 101), "101 makes a WebSocket");
     if (upgraded)
-        check_rest();
-    must(status < 400 || like(body + 4, "^[^\n]+\n$"), "a refusal says why in one line");
-    got.used = 0;
+        check_rest(&c.ws);
+    bool head_request = false; /* an empty line may stand before it */
+    for (size_t i = 0; i < 3 && i + 5 <= stream.size; i++)
+        head_request = head_request || memcmp(stream.data + i, "HEAD ", 5) == 0;
+    must(status < 400 || like(body + 4, head_request ? "^([^\n]+\n)?$" : "^[^\n]+\n$"),
+         "a refusal says why in one line");
+    free(sent);
     note(&got, &status, sizeof status);
+}
+
+static char authority[8200], path[8200]; /* see plain_target() */
+
+/* Split the request's target. Returns false if it has an authority that is empty. */
+static bool plain_target(const char *request)
+{
+    const char *target = strchr(request, ' ') + 1;
+    snprintf(path, sizeof path, "%.*s", (int)strcspn(target, "? "), target);
+    const char *scheme_end = *path != '/' ? strstr(path, "://") : NULL;
+    *authority = '\0';
+    if (scheme_end == NULL)
+        return true;
+    size_t length = strcspn(scheme_end + 3, "/");
+    memcpy(authority, scheme_end + 3, length);
+    authority[length] = '\0';
+    const char *rest = scheme_end + 3 + length;
+    memmove(path, *rest != '\0' ? rest : "/", strlen(*rest != '\0' ? rest : "/") + 1);
+    return length > 0;
 }
 
 /* Whether Origin is where Host is, the port of the scheme written out in both. */
@@ -34,6 +60,11 @@ static bool plain_same_origin(void)
     for (int i = 0; i < 2; i++) {
         size_t n;
         const char *value = plain_value(names[i], &n);
+        if (i == 1 && *authority != '\0') {
+            strcat(authority, "\n");
+            value = authority;
+            n = strlen(authority) - 1;
+        }
         bool there = like(value, secure ? "^[^\n]*:443[ \t]*\n" : "^[^\n]*:80[ \t]*\n");
         snprintf(full[i], sizeof full[i], "%.*s%s", (int)n, value, there ? "" : port);
     }
@@ -47,30 +78,35 @@ static int plain_status(void)
 {
     if (stream.size == 0)
         return 0;
-    int status = plain_head();
+    int status = plain_head(0);
     if (status != 200)
         return status;
     const char *request = head + (*head == '\n' ? 1 : 0); /* it may be passed over */
     bool modern = !like(request, "^[^\n]* HTTP/(0[.].|1[.]0)\n");
-    if (!like(request, "^" TOKEN " [^ \n]* HTTP/[0-9][.][0-9]\n" HEADERS "$"))
+    if (!like(request, "^" TOKEN " [!-~]* HTTP/[0-9][.][0-9]\n" HEADERS "$") ||
+        !plain_target(request))
         return 400;
     int hosts = count("(^\nHost:)"), origins = count("(^\nOrigin:)");
     if (hosts > 1 || origins > 1 || count("(^\nSec-WebSocket-Key:)") > 1 ||
-        count("(^\nSec-WebSocket-Version:)") > 1 || (hosts == 0 && modern) ||
-        hosts != count("(^\nHost:[ \t]*[]:%._~!$&'()*+,;=0-9a-z[-]*[ \t]*\n)"))
+        count("(^\nSec-WebSocket-Version:)") > 1 || (hosts == 0 && modern))
         return 400;
-    bool websocket = like(request, "^[^ ]* ([Hh][Tt][Tt][Pp]://[^/? ]*)?/ws([?][^ ]*)? ");
-    if (!websocket &&
-        !like(request, "^[^ ]* ([Hh][Tt][Tt][Pp]://[^/? ]*/?|/)([?][^ ]*)? "))
+    if (*authority != '\0' && hosts > 0
+            ? !like(authority, "(^[]:%._~!$&'()*+,;=0-9a-z[-]*$)")
+            : hosts != count("(^\nHost:[ \t]*[]:%._~!$&'()*+,;=0-9a-z[-]*[ \t]*\n)"))
+        return 400;
+    bool websocket = strcmp(path, "/ws") == 0;
+    if (!websocket && strcmp(path, "/") != 0)
         return 404;
-    if (!like(request, "^GET "))
+    if (!like(request, "^(GET|HEAD) "))
         return 405;
     if (count("(^\nTransfer-Encoding:)") > 0 ||
         count("(^\nContent-Length:)") != count("(^\nContent-Length:[ \t]*0[ \t]*\n)"))
         return 400;
     if (!websocket)
         return 200;
-    int upgrades = count("(^\nUpgrade:([^\n]*,)?[ \t]*websocket[ \t]*[,\n])");
+    int upgrades = count("(^\nUpgrade:([^\n]*[, \t])?websocket[, \t\n])");
+    if (!like(request, "^GET ") && modern)
+        return 426;
     if (!modern || (upgrades > 0 && count(CONNECTION_UPGRADE) == 0))
         return 400;
     if (upgrades == 0 || count("(^\nSec-WebSocket-Version:[ \t]*13[ \t]*\n)") == 0)
