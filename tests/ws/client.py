@@ -14,7 +14,7 @@ import time
 
 from checks import SLOW, Skip, becomes, can, check, checks, not_before, run, same
 from raw import (KEY, PING, PONG, Client, binary, close, closed, encode, first, last, ping,
-                 pong, response, text)
+                 response, text)
 
 LOST = 'wsClient: server: connection closed'
 NO_CLOSE = 'wsClient: server: no Close within 2 s'

@@ -3,7 +3,6 @@
 
 Each check starts a server of its own, but for those that only wait: they share one.
 """
-import errno
 import os
 import resource
 import signal
