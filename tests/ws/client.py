@@ -201,11 +201,11 @@ def _(command):
             s.ws.expect('x')
             becomes(True, s.is_stuck, 'it cannot send')
             s.process.send_signal(signal.SIGSTOP)
-            s.ws.send(*['message'] * 300, close(code))
+            s.ws.send(*['m' * 180] * 300, close(code))  # more than one read()
             s.ws.sock.close()  # with unread lines: a reset
             s.process.send_signal(signal.SIGCONT)
             s.ends(status, complaint)
-            s.shows('Received: message\n' * 300)
+            s.shows(('Received: %s\n' % ('m' * 180)) * 300)
             typing.join()
 
 
@@ -281,6 +281,16 @@ def _(command):
         s.ws.expect(closed())
         s.process.send_signal(signal.SIGINT)
         s.ends(-signal.SIGINT, '')
+    with Session(command) as s:
+        typing = s.type_beside(b'x\n' * 5000000)
+        becomes(True, s.is_stuck, 'it cannot send')
+
+        def interrupted():
+            s.process.send_signal(signal.SIGINT)
+            return s.process.poll() is not None
+        becomes(True, interrupted, 'over')
+        s.ends(-signal.SIGINT, '')
+        typing.join()
 
 
 @check('SIGINT that was ignored at the start stays ignored')
@@ -325,9 +335,11 @@ for _half in (b'\x81', b'\x81\x02h'):
 
 
 def ping_on(s):
-    with contextlib.suppress(OSError):
-        while True:
-            s.ws.send(*[ping(b'on and on')] * 1000)
+    def work():
+        with contextlib.suppress(OSError):
+            while True:
+                s.ws.send(*[ping(b'on and on')] * 1000)
+    threading.Thread(target=work, daemon=True).start()
 
 
 for _answer, _how, _seconds, _complaint in (
