@@ -513,7 +513,7 @@ static int read_payload(struct websocket *ws)
 {
     do {
         if (ws->length == ws->capacity && ws->capacity < MESSAGE_LIMIT) {
-            const size_t capacity = ws->capacity > 0 ? 2 * ws->capacity : 4096;
+            const size_t capacity = ws->capacity > 0 ? 2 * ws->capacity : 256;
             unsigned char *message = realloc(ws->message, capacity);
             if (message == NULL)
                 return fail(ws, 1011, "out of memory");
