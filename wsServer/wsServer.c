@@ -1092,8 +1092,6 @@ static void *handle_connection(void *argument)
 {
     struct connection *c = argument;
     struct websocket *ws = &c->ws;
-    while ((ws->out = fdopen(ws->fd, "w")) == NULL)
-        wait_for_resources("fdopen", errno);
     setvbuf(ws->out, ws->out_buffer, _IOFBF, sizeof ws->out_buffer);
     limit_writes(ws->fd);
     if (handshake(c)) {
@@ -1152,6 +1150,8 @@ static _Noreturn void serve(int listener)
             wait_for_resources("malloc", errno);
         memset(c, 0, offsetof(struct connection, ws.in)); /* do not touch the rest */
         c->ws.fd = accept_client(listener, c->address);
+        while ((c->ws.out = fdopen(c->ws.fd, "w")) == NULL)
+            wait_for_resources("fdopen", errno);
         pthread_t thread;
         while ((error = pthread_create(&thread, &attributes, handle_connection, c)))
             wait_for_resources("pthread_create", error);
