@@ -8,7 +8,6 @@
  *     echo    every byte is sent back
  *     text    the same, and every block is written to stdout
  *     line    a reply for each newline, one write for each read
- *     date    the same; the reply is a date
  *     udp     a number for each datagram; both are written to stdout
  */
 #define _GNU_SOURCE
@@ -54,10 +53,9 @@ static void echo(struct client *c)
 /* Replies are prepared in a row: one write sends as many as there were newlines. */
 static void answer_lines(struct client *c)
 {
-    char reply[64] = "2026-01-01T00:00:00Z\n", row[LINES * sizeof reply];
-    if (is("line"))
-        snprintf(reply, sizeof reply, "Client number: %u\n", c->number);
-    size_t length = strlen(reply);
+    char reply[64], row[LINES * sizeof reply];
+    size_t length =
+        (size_t)snprintf(reply, sizeof reply, "Client number: %u\n", c->number);
     for (size_t i = 0; i < LINES; i++)
         memcpy(row + i * length, reply, length);
     for (ssize_t n; (n = read(c->fd, c->buffer, LINES)) > 0;) {
@@ -72,7 +70,7 @@ static void answer_lines(struct client *c)
 static void *serve(void *argument)
 {
     struct client *c = argument;
-    if (is("line") || is("date"))
+    if (is("line"))
         answer_lines(c);
     else
         echo(c);

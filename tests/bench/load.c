@@ -1,24 +1,22 @@
 /* load.c - puts load on a server and checks every byte that it sends back
  *
  *     cc -std=c11 -O2 -o load load.c
- *     load [OPTION...] WORK PORT|/PATH PID
+ *     load WORK PORT|/PATH PID CONNECTIONS PIPELINE SIZE SECONDS
  *
- * WORK is line (the reply is Client number: N), date (date and time), udp (a datagram; the
- * reply is a number), text or echo (letters or bytes, echoed), ws, ascii or korean
- * (WebSocket messages, binary or text, echoed), or raw (their frames, echoed unchanged).
- *     -c N    connections, 1
- *     -p N    requests in flight on each, 1
- *     -s N    bytes in a request, or in the payload of a message, 6
- *     -t N    for N seconds send a new request after each reply, then print the throughput
- *             and the server's CPU time for each request; without -t, send only the first
- *             requests and print how much memory a connection takes in the server, PID
+ * WORK is line (the reply is Client number: N), udp (a datagram; the reply is a number),
+ * text or echo (letters or bytes, echoed), ws, ascii or korean (WebSocket messages, binary
+ * or text, echoed), or raw (their frames, echoed unchanged). PIPELINE is the number of
+ * requests in flight on each connection, SIZE the bytes in a request, or in the payload of
+ * a message. For SECONDS it sends a new request after each reply, then prints the
+ * throughput and the CPU time of the server, process PID, for each request. With 0 it
+ * sends the first requests only and prints how much memory of the server a connection
+ * takes.
  *
  * Prints one line of key=value pairs; errors is the number of replies that never arrived.
  * Exits with 1 at the first wrong reply. Needs Linux.
  */
 #define _GNU_SOURCE
 #include "address.h"
-#include <ctype.h>
 #include <err.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -32,7 +30,7 @@
 #include <unistd.h>
 
 enum {
-    PROCESSES = 2,        /* that share the connections under -t */
+    PROCESSES = 2,        /* that share the connections */
     RECEIVE = 256 * 1024, /* bytes in one recv() */
     RING = 4096,          /* about the size of a ring of small requests */
     HEADER = 14           /* of the largest frame */
@@ -50,13 +48,11 @@ static const uint64_t SECOND = 1000000000;
 static const struct work {
     const char *name, *hello, *first, *end;
     const char *words;    /* that are mixed into the letters of a request */
-    bool dates;           /* the digits of a reply may differ */
     bool datagrams;       /* over UDP */
     bool binary;          /* requests are random bytes, not letters */
     unsigned char opcode; /* of WebSocket frames, 0 if there are none */
 } works[] = {
     {.name = "line", .hello = "hello\n", .first = "Client number: ", .end = "\n"},
-    {.name = "date", .hello = "hello\n", .first = "20", .end = "\n", .dates = true},
     {.name = "udp", .datagrams = true},
     {.name = "text"},
     {.name = "echo", .binary = true},
@@ -84,8 +80,8 @@ struct conn {
 
 static const struct work *work;
 static struct address address;
-static unsigned conns = 1, pipeline = 1;
-static size_t size = 6;
+static unsigned conns, pipeline;
+static size_t size;
 static double seconds;
 static pid_t server;
 
@@ -290,16 +286,6 @@ static void start_all(void)
     }
 }
 
-static bool same(const unsigned char *p, const unsigned char *want, size_t n)
-{
-    if (!work->dates)
-        return memcmp(p, want, n) == 0;
-    for (size_t i = 0; i < n; i++)
-        if (p[i] != want[i] && !(isdigit(p[i]) && isdigit(want[i])))
-            return false;
-    return true;
-}
-
 /* Check bytes of a stream. Returns how many replies they complete. */
 static size_t count_replies(struct conn *c, const unsigned char *p, size_t left)
 {
@@ -307,7 +293,7 @@ static size_t count_replies(struct conn *c, const unsigned char *p, size_t left)
     while (left > 0) {
         size_t n = c->want.size - c->in;
         n = n < left ? n : left;
-        if (!same(p, c->want.bytes + c->in, n))
+        if (memcmp(p, c->want.bytes + c->in, n) != 0)
             errx(1, "a reply is wrong");
         complete += (c->in + n) / c->want.one - c->in / c->want.one;
         c->in = (c->in + n) % c->want.size;
@@ -327,7 +313,7 @@ static size_t count_datagram(const char *text, size_t n)
     return 1;
 }
 
-/* Read once, check every byte, and under -t issue a request for each complete reply. */
+/* Read once, check every byte, and issue a request for each complete reply. */
 static void receive(struct conn *c)
 {
     static unsigned char buffer[RECEIVE + 1];
@@ -401,40 +387,19 @@ static void measure_throughput(void)
            (double)tally->bytes / 1e6 / seconds, (double)cpu / 1e3 / n);
 }
 
-static void parse_arguments(int argc, char **argv)
-{
-    for (int c; (c = getopt(argc, argv, "c:p:s:t:")) != -1;) {
-        double value = c == '?' ? -1 : strtod(optarg, NULL);
-        if (value < 0)
-            exit(2);
-        switch (c) {
-        case 'c':
-            conns = (unsigned)value;
-            break;
-        case 'p':
-            pipeline = (unsigned)value;
-            break;
-        case 's':
-            size = (size_t)value;
-            break;
-        default:
-            seconds = value;
-        }
-    }
-    if (optind != argc - 3)
-        errx(2, "usage: load [OPTION...] WORK PORT|/PATH PID");
-    for (size_t i = 0; i < sizeof works / sizeof *works; i++)
-        if (strcmp(argv[optind], works[i].name) == 0)
-            work = &works[i];
-    if (work == NULL)
-        errx(2, "unknown work: %s", argv[optind]);
-    address = parse_address(argv[optind + 1]);
-    server = (pid_t)strtol(argv[optind + 2], NULL, 10);
-}
-
 int main(int argc, char **argv)
 {
-    parse_arguments(argc, argv);
+    for (size_t i = 0; argc == 8 && i < sizeof works / sizeof *works; i++)
+        if (strcmp(argv[1], works[i].name) == 0)
+            work = &works[i];
+    if (work == NULL)
+        return 2;
+    address = parse_address(argv[2]);
+    server = (pid_t)strtol(argv[3], NULL, 10);
+    conns = (unsigned)strtoul(argv[4], NULL, 10);
+    pipeline = (unsigned)strtoul(argv[5], NULL, 10);
+    size = strtoul(argv[6], NULL, 10);
+    seconds = strtod(argv[7], NULL);
     tally = mmap(NULL, sizeof *tally, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
                  -1, 0);
     if (tally == MAP_FAILED)

@@ -3,7 +3,6 @@
  *     cc -std=c11 -O2 -pthread -o soak soak.c
  *     soak NAME PORT|/PATH churn N     N clients disconnect in six ways
  *     soak NAME PORT|/PATH hold N      N clients stay until stdin ends
- *     soak NAME PORT|/PATH deaf N      N clients never read, while others do
  *
  * NAME is concTCP, unixSocket or wsServer. Exits with 1 and a message on stderr unless
  * every reply is right. Needs Linux.
@@ -12,24 +11,24 @@
 #include "../bench/address.h"
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
-    WORKERS = 64,      /* connections that talk at the same time */
-    READERS = 50,      /* clients that read beside deaf ones, */
-    ROUNDS = 200,      /* and how often each of them asks */
-    TIMEOUT = 20,      /* seconds for any one step */
-    NUMBERS = 1 << 22, /* clients of one concTCP */
+    WORKERS = 64,          /* connections that talk at the same time */
+    TIMEOUT = 20,          /* seconds for any one step */
+    MOST_SENT = 256 << 20, /* bytes after which the server must be stuck */
+    NUMBERS = 1 << 22,     /* clients of one concTCP */
     SOURCES = 20 /* addresses to connect from, 127.0.0.2 and on: each has its own ports */
 };
 
-/* How a client ends: with the protocol's goodbye, by close(), by a reset, by a half-close,
-   in the middle of a line or frame, or without having sent a byte. */
+/* How a client ends: with the protocol's goodbye; by close(); by a reset, after it has sent
+   without reading until the server was stuck; by a half-close; in the middle of a line or
+   frame; without having sent a byte. */
 enum way { GOODBYE, FIN, RESET, HALF_CLOSE, MIDDLE, MUTE, WAYS };
 
 /* What clients send and expect. A masked frame has "mask" as its mask; none contains a
@@ -38,22 +37,10 @@ static const struct protocol {
     const char *name;
     const char *open, *opened; /* a handshake, if any, and the end of its response */
     const char *ask, *reply;
-    const char *bye, *farewell;
-    bool bye_ends;    /* the server closes after the farewell */
-    const char *half; /* the start of a line or frame of more than 1,500 bytes */
+    const char *bye, *farewell; /* after which the server closes; NULL if it does not */
 } protocols[] = {
-    {.name = "concTCP",
-     .ask = "hello\n",
-     .bye = "STOP\n",
-     .farewell = "",
-     .bye_ends = true,
-     .half = "hel"},
-    {.name = "unixSocket",
-     .ask = "hello\n",
-     .reply = "hello\n",
-     .bye = "STOP\n",
-     .farewell = "STOP\n",
-     .half = "hel"},
+    {.name = "concTCP", .ask = "hello\n", .bye = "STOP\n", .farewell = ""},
+    {.name = "unixSocket", .ask = "hello\n", .reply = "hello\n"},
     {.name = "wsServer",
      .open = "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
              "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -62,9 +49,7 @@ static const struct protocol {
      .ask = "\x81\x85mask\x05\x04\x1f\x07\x02",
      .reply = "\x81\x05hello",
      .bye = "\x88\x82mask\x6e\x89",
-     .farewell = "\x88\x02\x03\xe8",
-     .bye_ends = true,
-     .half = "\x81\xfe\x07\xd0mask"},
+     .farewell = "\x88\x02\x03\xe8"},
 };
 
 struct client {
@@ -77,39 +62,25 @@ static struct address address;
 static atomic_bool given[NUMBERS]; /* the numbers that concTCP has given */
 static atomic_size_t next, last;   /* the workers' next client, and how many there are */
 
-/* Monotonic time in seconds. */
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 static _Noreturn void fail(const char *what, const char *why)
 {
     fprintf(stderr, "%s: %s\n", what, why);
     _exit(1);
 }
 
-/* Connect. A deaf client has small buffers, or the kernel would keep 2 MiB for each. */
-static struct client dial(bool deaf)
+static struct client dial(void)
 {
     static atomic_uint count;
-    const int on = 1, small = 4096, segment = 536;
+    const int on = 1;
     const struct timeval timeout = {.tv_sec = TIMEOUT};
-    bool tcp = address.any.sa_family == AF_INET;
     struct client c = {.fd = socket(address.any.sa_family, SOCK_STREAM, 0)};
     setsockopt(c.fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
     setsockopt(c.fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
-    if (deaf)
-        setsockopt(c.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    if (tcp) {
+    if (address.any.sa_family == AF_INET) {
         struct address source = parse_address("0");
         source.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + count++ % SOURCES);
         setsockopt(c.fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
         setsockopt(c.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        if (deaf)
-            setsockopt(c.fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
         if (bind(c.fd, &source.any, source.length) < 0)
             fail("bind", strerror(errno));
     }
@@ -118,11 +89,16 @@ static struct client dial(bool deaf)
     return c;
 }
 
-static void send_text(const struct client *c, const char *text)
+static void send_text(const struct client *c, const char *text, size_t length)
 {
-    ssize_t n = send(c->fd, text, strlen(text), MSG_NOSIGNAL);
-    if (n != (ssize_t)strlen(text))
+    ssize_t n = send(c->fd, text, length, MSG_NOSIGNAL);
+    if (n != (ssize_t)length)
         fail("send", n < 0 ? strerror(errno) : "only part of it");
+}
+
+static void ask(const struct client *c)
+{
+    send_text(c, protocol->ask, strlen(protocol->ask));
 }
 
 /* Read until `end` arrives; nothing may follow it. */
@@ -167,42 +143,62 @@ static void greet(struct client *c)
 {
     if (protocol->open != NULL) {
         char response[512];
-        send_text(c, protocol->open);
+        send_text(c, protocol->open, strlen(protocol->open));
         receive(c, response, sizeof response, protocol->opened);
         if (strncmp(response, "HTTP/1.1 101 ", 13) != 0)
             fail("refused", response);
     }
-    send_text(c, protocol->ask);
+    ask(c);
     expect(c, protocol->reply);
+}
+
+/* Ask without reading until the server has not read for 20 ms, because its replies fill
+   the buffers, which are small: the kernel would keep 2 MiB for each client. */
+static void ask_until_stuck(const struct client *c)
+{
+    const int small = 4096;
+    char text[4096];
+    size_t unit = strlen(protocol->ask), size = sizeof text / unit * unit, sent = 0;
+    for (size_t i = 0; i < size; i++)
+        text[i] = protocol->ask[i % unit];
+    setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    while (poll(&(struct pollfd){.fd = c->fd, .events = POLLOUT}, 1, 20) > 0) {
+        size_t from = sent % unit;
+        ssize_t n = send(c->fd, text + from, size - from, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno != EAGAIN)
+            fail("a client that does not read", strerror(errno));
+        sent += n > 0 ? (size_t)n : 0;
+        if (sent > MOST_SENT)
+            fail("a client that does not read", "the server goes on reading");
+    }
 }
 
 /* Connect, talk, and disconnect in one of the ways. */
 static void visit(enum way way)
 {
     const struct linger reset = {.l_onoff = 1};
-    char letters[1501] = "";
-    memset(letters, 'h', sizeof letters - 1);
-    struct client c = dial(false);
+    struct client c = dial();
     if (way != MUTE)
         greet(&c);
     switch (way) {
     case GOODBYE:
-        send_text(&c, protocol->bye);
-        expect(&c, protocol->farewell);
-        if (protocol->bye_ends)
+        if (protocol->bye != NULL) {
+            send_text(&c, protocol->bye, strlen(protocol->bye));
+            expect(&c, protocol->farewell);
             expect_eof(&c);
+        }
         break;
-    case RESET: /* over a Unix domain socket, the unread reply makes it one */
+    case RESET: /* over a Unix domain socket, the unread replies make it one */
+        ask_until_stuck(&c);
         setsockopt(c.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-        send_text(&c, protocol->ask);
         break;
     case HALF_CLOSE:
         shutdown(c.fd, SHUT_WR);
         expect_eof(&c);
         break;
     case MIDDLE:
-        send_text(&c, protocol->half);
-        send_text(&c, letters);
+        send_text(&c, protocol->ask, strlen(protocol->ask) - 1);
         break;
     default: /* FIN, MUTE */
         break;
@@ -229,76 +225,25 @@ static void churn(size_t count)
         pthread_join(workers[i], NULL);
 }
 
-/* Connect this many clients; each gets a reply and stays. Returns them. */
-static struct client *gather(size_t count, bool deaf)
-{
-    struct client *group = calloc(count, sizeof *group);
-    if (group == NULL)
-        fail("calloc", strerror(errno));
-    for (size_t i = 0; i < count; i++) {
-        group[i] = dial(deaf);
-        greet(&group[i]);
-    }
-    return group;
-}
-
-/* All ask, then each receives its reply. */
-static void ask_all(struct client *group, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        send_text(&group[i], protocol->ask);
-    for (size_t i = 0; i < count; i++)
-        expect(&group[i], protocol->reply);
-}
-
+/* All connect and get a reply; then all ask, and each gets another. */
 static void hold(size_t count)
 {
-    struct client *clients = gather(count, false);
-    ask_all(clients, count);
+    struct client *clients = calloc(count, sizeof *clients);
+    if (clients == NULL)
+        fail("calloc", strerror(errno));
+    for (size_t i = 0; i < count; i++) {
+        clients[i] = dial();
+        greet(&clients[i]);
+    }
+    for (size_t i = 0; i < count; i++)
+        ask(&clients[i]);
+    for (size_t i = 0; i < count; i++)
+        expect(&clients[i], protocol->reply);
     puts("all have their replies");
     fflush(stdout);
     while (getchar() != EOF)
         ;
     free(clients);
-}
-
-/* Clients send without reading until all are stuck: for half a second the server has read
-   nothing more. */
-static void send_until_stuck(const struct client *group, size_t count)
-{
-    char text[4096];
-    size_t unit = strlen(protocol->ask), size = sizeof text / unit * unit;
-    size_t *sent = calloc(count, sizeof *sent);
-    for (size_t i = 0; i < size; i++)
-        text[i] = protocol->ask[i % unit];
-    double start = now(), progress = start;
-    while (now() - progress < 0.5) {
-        if (now() - start > TIMEOUT)
-            fail("clients that never read", "can send without end");
-        for (size_t i = 0; i < count; i++) {
-            size_t from = sent[i] % unit;
-            ssize_t n =
-                send(group[i].fd, text + from, size - from, MSG_NOSIGNAL | MSG_DONTWAIT);
-            if (n < 0 && errno != EAGAIN)
-                fail("a client that never reads", strerror(errno));
-            if (n > 0) {
-                sent[i] += (size_t)n;
-                progress = now();
-            }
-        }
-    }
-    free(sent);
-}
-
-/* Clients that never read do not keep others from their replies. */
-static void be_deaf(size_t count)
-{
-    struct client *readers = gather(READERS, false), *deaf = gather(count, true);
-    send_until_stuck(deaf, count);
-    for (int i = 0; i < ROUNDS; i++)
-        ask_all(readers, READERS);
-    free(readers);
-    free(deaf);
 }
 
 int main(int argc, char **argv)
@@ -312,9 +257,7 @@ int main(int argc, char **argv)
     size_t count = strtoul(argv[4], NULL, 10);
     if (strcmp(argv[3], "churn") == 0)
         churn(count);
-    else if (strcmp(argv[3], "hold") == 0)
-        hold(count);
     else
-        be_deaf(count);
+        hold(count);
     return 0;
 }
