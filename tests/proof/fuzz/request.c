@@ -59,9 +59,9 @@ static bool plain_same_origin(void)
         size_t n;
         const char *value = plain_value(names[i], &n);
         if (i == 1 && *authority != '\0') {
-            strcat(authority, "\n");
             value = authority;
-            n = strlen(authority) - 1;
+            n = strlen(authority);
+            memcpy(authority + n, "\n", 2);
         }
         bool there = like(value, secure ? "^[^\n]*:443[ \t]*\n" : "^[^\n]*:80[ \t]*\n");
         snprintf(full[i], sizeof full[i], "%.*s%s", (int)n, value, there ? "" : port);
