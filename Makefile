@@ -12,18 +12,30 @@ FLAGS = -std=c11 -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wmissing-pr
 # or from make's command line alike.
 COMPILE = $${CC:-cc} $(FLAGS) $$CFLAGS
 
-all: $(PROGRAMS) ## build every program beside its source (the default)
+# Print the first word (with V=1 the whole command, with -s nothing) and run the others.
+RUN = run() { \
+		short=$$1 && shift; \
+		case "$$V:$${MAKEFLAGS%% *}" in \
+		1:*) echo "$$@" ;; \
+		*:-*) echo "$$short" ;; \
+		*:*s*) ;; \
+		*) echo "$$short" ;; \
+		esac; \
+		"$$@"; \
+	}; run
+
+all: $(PROGRAMS) ## build the programs (the default); V=1 shows the commands
 
 $(PROGRAMS): Makefile
 
 .SUFFIXES: .c
 .c:
-	$(COMPILE) -o $@ $< $$LDFLAGS
+	@$(RUN) "$${CC:-cc} $<" $(COMPILE) -o $@ $< $$LDFLAGS
 
 demo: all ## run each section's session and print it
 	@tests/demo
 
-deps: ## install what demo and test use, or print the command that does
+deps: ## install what demo and test use, or say how
 	@tests/deps
 
 deps-proof: ## the same for all the other targets
@@ -37,41 +49,43 @@ conformance: all ## hold the WebSocket programs against RFC 6455
 
 build/tests/peer: tests/peer/peer.c
 	@mkdir -p build/tests
-	$${TEST_CC:-$${CC:-cc}} -std=c11 -O2 -o $@ tests/peer/peer.c
+	@cc=$${TEST_CC:-$${CC:-cc}}; $(RUN) "$$cc tests/peer/peer.c" \
+		$$cc -std=c11 -O2 -o $@ tests/peer/peer.c
 
 build/tests/chart: tests/trace/chart.c
 	@mkdir -p build/tests
-	$${CC:-cc} -std=c11 -O2 -o $@ tests/trace/chart.c
+	@cc=$${CC:-cc}; $(RUN) "$$cc tests/trace/chart.c" \
+		$$cc -std=c11 -O2 -o $@ tests/trace/chart.c
 
 trace: all build/tests/chart ## draw what PROGRAM and its other end call and send
-	@tests/trace/trace $(PROGRAM)
+	@tests/trace/trace "$(PROGRAM)"
 
 machines: all build/tests/peer ## run demo and test on other MACHINES, which root makes
 	@tests/machines $(MACHINES)
 
-sanitize: ## test builds with ASan, UBSan and the leak checker, and with TSan
+sanitize: ## test builds with ASan, UBSan and LSan, and with TSan
 	@tests/proof/variant asan tsan
 
-torture: ## test a build whose every read and write moves little and is interrupted
+torture: ## test a build with short and interrupted reads and writes
 	@tests/proof/variant torture
 
-portability: ## test gcc, clang, musl, 32-bit, big-endian, hardened builds; gcc's analyzer
+portability: ## test with gcc, clang, musl, 32-bit, big-endian, hardened
 	@tests/proof/analyze $(PROGRAMS:=.c)
 	@tests/proof/variant gcc clang musl m32 s390x fortify
 
 faults: ## fail each call of each program in turn
 	@tests/proof/faults
 
-fuzz: ## fuzz what reads from the network, FUZZ_SECONDS for each target
+fuzz: ## fuzz what reads from the network, FUZZ_SECONDS each
 	@tests/proof/fuzz/run
 
 soak: all build/tests/peer ## let SOAK_CONNECTIONS clients come and go
 	@tests/proof/soak
 
-coverage: ## which lines and branches test and faults reach, and which lines not
+coverage: ## show which lines test and faults reach, and which not
 	@tests/proof/coverage
 
-bench: all build/tests/peer ## measure the servers beside bare ones and beside Go's, where go is
+bench: all build/tests/peer ## measure the servers, bare ones, and Go's if go is here
 	@tests/bench/run
 
 bench-check: all build/tests/peer ## the same, and fail where a ratio is missed

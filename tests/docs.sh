@@ -13,7 +13,7 @@ make test|the same
 make machines|CI runs it, and each machine runs this
 make bench|it takes a quarter of an hour, and measures
 chrt --batch 0|a figure of make bench
-make trace PROGRAM=tcpS|below, as for all ten
+make trace PROGRAM=tcpS|below, and trace.sh runs all ten
 unixSocket -l|a name for the server
 apt-get install nginx openssl|make deps installs them
 openssl req *|proxy.sh runs it
@@ -105,20 +105,14 @@ done
 
 # --- Charts -------------------------------------------------------------------------
 
-if need strace 'charts' &&
-    possible 'charts' 'tracing is not allowed here' strace -o /dev/null true; then
+if need strace 'the chart of README' && possible 'the chart of README' \
+    'tracing is not allowed here' strace -o /dev/null true; then
     export PORT TZ=UTC0 # README's chart has a time in UTC, and so its number of bytes
-    for _name in tcpC otherTCPclient tcpS otherTCPserver udpC udpS concTCP unixSocket \
-        wsServer wsClient; do
-        PORT=$("$PEER" free-port)
-        make -s trace PROGRAM=$_name >"$T/$_name.chart" 2>&1
-        is "$_name: its chart is drawn, in 80 columns" 0-80 \
-            "$?-$(LC_ALL=C.UTF-8 wc -L <"$T/$_name.chart")"
-    done
-    # README's chart of tcpS. Which end closes first is a matter of chance, and localhost
-    # may be ::1 or, after attempts that fail, 127.0.0.1.
+    PORT=$("$PEER" free-port)
+    make -s trace PROGRAM=tcpS >"$T/tcpS.chart" 2>&1
+    # Which end closes first is a matter of chance, and localhost may be ::1 or, after
+    # attempts that fail, 127.0.0.1.
     block_with 'socket(AF_INET6)' >"$T/shown"
-    PORT=$(sed -n '1s/^ *tcpS \([0-9]*\) .*/\1/p' "$T/tcpS.chart")
     for _file in shown tcpS.chart; do
         masked "$T/$_file" | sed 's/AF_INET6/AF_INET/; s/\[::1*\]:/IP:/
             s/\(127.0.0.1\|0.0.0.0\):/IP:/' | sort >"$T/$_file.masked"
@@ -126,16 +120,6 @@ if need strace 'charts' &&
     comm -3 "$T/shown.masked" "$T/tcpS.chart.masked" |
         grep -vE '├ (socket|connect|close)\(' >"$T/differs"
     is 'the chart of README is drawn' '' "$(cat "$T/differs")"
-    while read -r _text; do
-        comes "wsServer: its chart has: $_text" "$T/wsServer.chart" "$_text"
-    done <<'END'
-GET /ws HTTP/1.1\r\n
-HTTP/1.1 101 Switching
-TEXT 15 bytes, masked
-TEXT 15 bytes, unmasked
-안녕하세요
-CLOSE 2 bytes, masked
-END
 fi
 
 # --- Top comments -------------------------------------------------------------------
@@ -218,15 +202,7 @@ for _file in README.md tests/README.md tests/bench/README.md; do
     is "$_file: every target that it names is there" '' "$(cat "$T/missing")"
 done
 
-# The POSIX calls of each program are made in it, and those that its chart has in this order.
-calls_in() { # CHART: each once; a server's are on the left
-    case $1 in
-    *tcpC* | *otherTCPclient* | *udpC* | *wsClient*)
-        sed -nE '1d; /read\(0\)/d; s/^ *│.*(├|┤) ([a-z_]+).*/\2/p' "$1"
-        ;;
-    *) sed -nE '1d; s/^ *([a-z_]+).*/\1/p' "$1" ;;
-    esac | awk '!seen[$0]++'
-}
+# The POSIX calls of each program are made in it; trace.sh holds their order.
 rows section >"$T/rows"
 while IFS='|' read -r _ _program _ _calls _; do
     _file=$(echo "$_program" | sed -n 's/.*(\([^)]*\.c\))/\1/p')
@@ -236,10 +212,6 @@ while IFS='|' read -r _ _program _ _calls _; do
         grep -q "[^a-z_]$_call(" "$_file" || echo "$_call"
     done <"$T/calls" >"$T/missing"
     is "$_file makes the calls that README says" '' "$(cat "$T/missing")"
-    [ -f "$T/${_file%%/*}.chart" ] || continue
-    calls_in "$T/${_file%%/*}.chart" >"$T/made"
-    is "$_file makes them in this order" "$(grep -xFf "$T/made" "$T/calls")" \
-        "$(grep -xFf "$T/calls" "$T/made")"
 done <"$T/rows"
 at_most 'lines of README' 186 "$(lines README.md)"
 _said=$(sed -n 's/.*tcpC.c): \([0-9]*\) lines.*/\1/p' README.md)

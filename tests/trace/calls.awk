@@ -1,5 +1,6 @@
 # calls.awk - what strace -xx says of two programs, as lines for chart.c. A line has the
-# time, `<` or `>` for the side, and the call. What libc opens for itself is left out.
+# time, `<` or `>` for the side, and the call. Left out are what libc opens for itself,
+# socket options, output to the terminal, and poll: the read after it shows what came.
 
 # The text of bytes that are written \xNN; a newline is \n.
 function text_of(hex,    digits, text, i, byte) {
@@ -25,11 +26,11 @@ function address(    host, port) {
 }
 
 function draw(what, call) {
-    if (what == "text") { # line ends are seen, and end a row
+    if (what ~ /text|HTTP/) { # line ends are seen, and end a row
         gsub(/\\x0d/, "\\x5c\\x72", data)
         gsub(/\\x0a/, "\\x5c\\x6e\\x0a", data)
     }
-    print side, what, what ~ /text|frames/ ? data : "-",
+    print side, what, what ~ /text|HTTP|frames/ ? data : "-",
         kind[side fd] == "datagrams" ? "╌" : "─", call
 }
 
@@ -52,11 +53,11 @@ name == "socket" && !/SOCK_CLOEXEC/ { # with it, libc looks up a name
     draw("nothing", "socket(" substr(args, 1, index(args, ",") - 1) ") = " fd)
 }
 name ~ /^clone/ { draw("nothing", "pthread_create") }
-name == "unlink" { draw("nothing", "unlink(" address() ")") }
+name ~ /^unlink/ { draw("nothing", "unlink(" address() ")") }
 name == "read" && fd == 0 {
     draw("nothing", data ? "read(0): " text_of(data) : "read(0) = 0, the end")
 }
-/^--- SIGTERM/ { draw("nothing", $2) }
+/^--- SIGTERM .*SI_USER/ { draw("nothing", "(ctrl-C)") } # as the script does it
 name == "exit_group" {
     for (fd = 0; fd < 64 && kind[side fd] != "connected"; fd++)
         ;
@@ -73,8 +74,8 @@ name == "accept" {
     kind[side (result + 0)] = "connected"
     draw("nothing", "accept(" fd ") = " result)
 }
-name == "poll" && sub(/.*\], 1, /, "", args) && args != 0 {
-    draw("nothing", "poll(" fd (args < 0 ? "" : ", " args " ms") ") = " (result + 0))
+name == "poll" && result ~ /^0/ && sub(/.*\], [0-9]+, /, "", args) && args + 0 > 0 {
+    draw("nothing", "poll(" fd ", " args " ms) = 0")
 }
 (name == "read" || name == "recvfrom") && result !~ /^-1/ {
     sub(/from/, /NULL, NULL\)/ ? "" : "from", name)
@@ -83,7 +84,10 @@ name == "poll" && sub(/.*\], 1, /, "", args) && args != 0 {
 name == "write" || name == "sendto" {
     sub(/to$/, /NULL, 0\)/ ? "" : "to", name)
     what = framed[side] ? "frames" : "text"
-    framed[side] = framed[side] || data ~ /\\x0d\\x0a\\x0d\\x0a$/ # an HTTP head
+    if (what == "text" && data ~ /\\x0d\\x0a\\x0d\\x0a$/) { # an HTTP head
+        what = "HTTP " (text_of(data) ~ /^HTTP/ ? "response" : "request")
+        framed[side] = 1
+    }
     draw(what, name == "sendto" ? "sendto(" address() ")" : name "(" fd ") = " result)
 }
 name ~ /^(listen|shutdown|close)$/ {

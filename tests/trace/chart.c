@@ -2,8 +2,8 @@
  * chart.c - a sequence chart of 80 columns: what two programs call, and what crosses
  *
  * Each line of stdin is a call, in fields with tabs between: `<` or `>` for the program on
- * the left or on the right; what crosses between them (nothing, text, frames or a word for
- * it); its bytes, as \xNN; the dash of its arrow; and the call as it is to be shown.
+ * the left or on the right; what crosses between them (nothing, frames, or words for it);
+ * its bytes, as \xNN; the dash of its arrow; and the call as it is to be shown.
  */
 #define _GNU_SOURCE /* for wcwidth(), which X/Open has */
 #include <locale.h>
@@ -57,7 +57,11 @@ static size_t fit(struct row *row, int width, const char *data, size_t n)
 static void draw(bool right, const char *call, bool arrow, const struct row *middle)
 {
     struct row side = {0};
-    fit(&side, SIDE, call, strlen(call));
+    if (fit(&side, SIDE, call, strlen(call)) < strlen(call)) {
+        side = (struct row){0};
+        fit(&side, SIDE - 1, call, strlen(call));
+        add(&side, "…", 1);
+    }
     const char *mark = *call == '\0' ? "│" : arrow == right ? "┤" : "├";
     const int rest = MIDDLE - middle->columns;
     if (!right)
@@ -107,12 +111,13 @@ static void draw_frames(bool right, const char *call, unsigned char *data, size_
     for (size_t head, length; n >= 2; data += head + length, n -= head + length) {
         const int opcode = data[0] % 16;
         const bool masked = data[1] >= 128;
-        length = data[1] % 128; /* up to 125, which is enough here */
-        head = masked ? 6 : 2;
+        length = data[1] % 128; /* or 126: the length is in the next two bytes */
+        head = (length == 126 ? 4 : 2) + (masked ? 4 : 0);
+        length = length == 126 ? (size_t)(data[2] << 8 | data[3]) : length;
         unsigned char *payload = data + head;
         char text[64];
         for (size_t i = 0; masked && i < length; i++)
-            payload[i] ^= data[2 + i % 4];
+            payload[i] ^= payload[(int)(i % 4) - 4];
         snprintf(text, sizeof text, "%s %zu bytes, %smasked", opcodes[opcode], length,
                  masked ? "" : "un");
         draw_arrow(right, call, "─", text);
