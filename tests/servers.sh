@@ -135,7 +135,7 @@ tcp_only() {
 # the connection. The words read the answers to the lines of HUNDRED.
 HUNDRED=$(seq 1000 1099 | tr '\n' '|' | sed 's/|/\\n/g')
 MORE=$(seq 2000 3999 | tr '\n' '|' | sed 's/|/\\n/g')
-lingering() { # END WORD...: END waits until the client is done with, and ends the server
+lingering() { # END WORD...: END waits for the end of the connection, then ends the server
     _end=$1
     shift
     begin
@@ -200,8 +200,8 @@ lines_and_answers() {
     _memory=$(memory_kb "$SERVER")
     head -c 20000000 /dev/zero | tr '\0' 'x' >"$T/long"
     talk '20 MB without a newline' connect "$WHERE" feed "$T/long" end
-    if can memory '20 MB without a newline cost no memory'; then
-        at_most '20 MB without a newline cost no memory (kB)' $((_memory + 512)) \
+    if can memory '20 MB without a newline use no more memory'; then
+        at_most '20 MB without a newline use no more memory (kB)' $((_memory + 512)) \
             "$(memory_kb "$SERVER")"
     fi
     served 'the next client is served after that'
