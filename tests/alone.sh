@@ -61,7 +61,8 @@ for _folder in "$ROOT"/*/; do
     for _flags in '' "$STRICT"; do
         # shellcheck disable=SC2086
         (cd "$T/$_name" && $CC $_flags -pthread -o "$_name" "$_name.c") >"$T/output" 2>&1
-        is "$_name compiles alone, without warnings: cc $_flags" '0 ' "$? $(cat "$T/output")"
+        is "$_name compiles alone, without a warning: cc $_flags" '0 ' \
+            "$? $(cat "$T/output")"
     done
 done
 

@@ -76,7 +76,7 @@ for _name in tcpC otherTCPclient udpC wsClient; do
     refuses "$_name" '' 'missing port'
     refuses "$_name" localhost 'missing port'
 done
-if possible 'a service name' '/etc/services lacks discard (9), or something listens there' \
+if possible 'a service name' '/etc/services lacks discard (9), or its port is in use' \
     sh -c "getent services discard/tcp && ! '$PEER' connect 127.0.0.1:9 close"; then
     for _name in tcpC otherTCPclient; do
         refuses "$_name" 127.0.0.1:discard 'Connection refused'

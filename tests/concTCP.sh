@@ -55,7 +55,7 @@ is 'STOP ends only the connection of its client' 143 "$STATUS"
 STDOUT=/dev/null
 begin
 STDOUT=
-talk 'one client sends an endless line, another does not read: a third is still answered' \
+talk 'one client sends an endless line, another does not read: others are answered' \
     connect "$WHERE" send 'a\n' expect 'Client number: 1\n' \
     connect "$WHERE" stream x \
     connect "$WHERE" fill 'hello\n' \

@@ -241,7 +241,7 @@ new_files() {
     : >"$ERR"
 }
 
-# Runs COMMAND with its stdout in $STDOUT, or $OUT if that is empty, and its stderr in $ERR.
+# Runs COMMAND, its stdout to the file $STDOUT ($OUT if that is empty), its stderr to $ERR.
 to_files() { # COMMAND...
     "$@" >"${STDOUT:-$OUT}" 2>"$ERR" 3>&-
 }

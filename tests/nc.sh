@@ -79,7 +79,7 @@ done 9<"$T/rows"
 SESSION='nc.traditional -l PORT'
 if need nc.traditional "$SESSION"; then
     open_window 0 nc.traditional -v -l "$PORT"
-    comes "it listens on a port that it chooses itself: $SESSION" "$T/0" 'listening on [any]'
+    comes "it listens on a port that it chooses: $SESSION" "$T/0" 'listening on [any]'
     is "and not on this one: $SESSION" '' "$(grep "listening on .any. $PORT " "$T/0")"
     close_windows
 fi

@@ -2,9 +2,9 @@
 # posix.sh - the programs use only C11 and POSIX.1-2008
 #
 # Without a BSD or macOS to compile on, this compares with the standard: the headers, the
-# undefined symbols, every name in capitals or with two underscores. The lists contain what
-# the programs use of the standard; a name in none of them fails until somebody has looked
-# it up and added it.
+# undefined symbols, every name in capitals or with two underscores. The lists contain
+# what the programs use of the standard; a name in none of them fails until somebody has
+# looked it up and added it.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -55,8 +55,8 @@ symbols_of() { # FILE
             s/^__posix_//; s/^__sysv_//; s/^__isoc[0-9]*_//'
 }
 
-# Prints what a file uses that is not in the standard. It defines constants as NAME = VALUE.
-# TCP_USER_TIMEOUT is allowed inside its own #ifdef.
+# Prints what a file uses that is not in the standard. NAME = VALUE is a constant of its
+# own. TCP_USER_TIMEOUT is allowed inside its own #ifdef.
 foreign() { # FILE
     sed -n 's/^ *# *include *[<"]\(.*\)\.h[>"].*/\1/p' "$1" | strangers header "$headers"
     symbols_of "$1" | strangers symbol "$symbols"

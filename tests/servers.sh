@@ -168,8 +168,8 @@ lines_and_answers() {
         talk "three lines by $_how" connect "$WHERE" $_how 'a\nbc\r\n\n' line line line \
             shut eof
     done
-    talk 'half a line waits for the other half' connect "$WHERE" send 'x\nhal' line drain \
-        nothing send 'f\n' line shut eof
+    talk 'half a line waits for the other half' connect "$WHERE" \
+        send 'x\nhal' line drain nothing send 'f\n' line shut eof
     talk 'an unfinished last line is a line' connect "$WHERE" send last shut line eof
     _label=${SHOWN%hello*}
     for _line in a bc '' a bc '' x half last; do

@@ -16,6 +16,7 @@ one_after_another line
 lingering ended_by_stop repeat 100 line .
 
 # The answer: RFC 3339 with the local offset.
+_dd='[0-9][0-9]'
 for _zone in UTC0=Z KST-9=+09:00 NST3:30=-03:30; do
     export TZ="${_zone%%=*}"
     begin
@@ -23,8 +24,7 @@ for _zone in UTC0=Z KST-9=+09:00 NST3:30=-03:30; do
     talk "TZ=$TZ: answered" connect "$WHERE" send 'hello\n' line shut eof
     _after=$(date +%Y-%m-%dT%H:%M:%S) _answer=$(cat "$T/talk.out")
     like "TZ=$TZ: date, time and offset" \
-        "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9]${_zone#*=}" \
-        "$_answer"
+        "$_dd$_dd-$_dd-${_dd}T$_dd:$_dd:$_dd${_zone#*=}" "$_answer"
     true_that "TZ=$TZ: the current date and time" sh -c 'printf "%s\n" "$@" | sort -C' sh \
         "$_before" "${_answer%"${_zone#*=}"}" "$_after"
     stop TERM

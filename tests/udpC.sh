@@ -70,7 +70,8 @@ session 'a typed line of 65,537 bytes' "$_most$(printf %030d 0)\n" 1 '>> ' \
 _port=$("$PEER" free-port) TARGET=127.0.0.1:$_port
 typed 'hello\nSTOP\n' udpC "$TARGET"
 gives 'nobody listens: reported, and STOP still ends the client' 0 \
-    "$(expand "$GREETING>> >> Exiting UDP client!\n")" "udpC: $TARGET: Connection refused\n"
+    "$(expand "$GREETING>> >> Exiting UDP client!\n")" \
+    "udpC: $TARGET: Connection refused\n"
 open_client udpC "$TARGET"
 shows_so_far 'the prompt is there before anything is typed' '>> '
 type_in 'hello\n'
@@ -94,8 +95,9 @@ kill -STOP "$CLIENT"
 reached thrice
 kill -CONT "$CLIENT"
 end_input
-client_ends 'late replies are printed before the next line is sent, not taken for its reply' \
-    0 '>> @first\n>> \nLate reply: \\x1bagain\n>> \nLate reply: more\n>> @second\n>> \n' ''
+_late='\nLate reply: \\x1bagain\n>> \nLate reply: more\n'
+client_ends 'late replies are printed before the next line is sent, and as such' 0 \
+    ">> @first\n>> $_late>> @second\n>> \n" ''
 
 listening asked 'one\n' repeat 3000 answer 0 x . asked 'two\n' answer 1 y
 typed 'one\ntwo\n' udpC "$TARGET"
@@ -138,8 +140,8 @@ if need nc 'nc -u -l as the server'; then
     type_in 'STOP\n'
     await_end "$CLIENT"
     end_input
-    gives 'nc -u -l: STOP' 0 "$(expand "$GREETING${_so_far}STOP\nExiting UDP client!\n")" \
-        'udpC: no reply within 5 s\n'
+    _so_far="${_so_far}STOP\nExiting UDP client!\n"
+    gives 'nc -u -l: STOP' 0 "$(expand "$GREETING$_so_far")" 'udpC: no reply within 5 s\n'
     exec 4>&-
     kill "$_nc"
     await_end "$_nc"

@@ -127,7 +127,7 @@ STDOUT=/dev/null
 begin
 STDOUT=
 talk '20,000 numbers' deadline 60 udp "$WHERE" repeat 20000 send x recv
-is '20,000 numbers: each is from 1 to 1000, and each of these is among them' "$(seq 1000)" \
+is '20,000 numbers: from 1 to 1000, and each of these is among them' "$(seq 1000)" \
     "$(sort -u "$T/talk.out" | sort -n)"
 stop TERM
 begin

@@ -149,7 +149,8 @@ talk 'clients at once, each its own echo; STOP is a line like any other' \
 _fds=$(descriptors "$SERVER")
 stop TERM
 begin -q
-talk 'a crowd of clients' deadline 60 repeat "$CROWD" connect "$WHERE" send 'one\ntwo\n' . \
+talk 'a crowd of clients' deadline 60 \
+    repeat "$CROWD" connect "$WHERE" send 'one\ntwo\n' . \
     each expect 'one\ntwo\n' . each send 'three\n' expect 'three\n' shut closed close
 left_nothing 'a crowd leaves nothing open' "$SERVER" "$_fds"
 stop TERM

@@ -8,9 +8,9 @@
 
 trap : PIPE # the program that is typed to may have ended
 
-# Create a folder of our own and set dir to it. It will hold sockets, whose path is limited
-# to 107 bytes (103 on macOS), and commands that contain its name are split at blanks. So a
-# TMPDIR that is long or has blanks is not used.
+# Create a folder of our own and set dir to it. It will hold sockets, whose path is
+# limited to 107 bytes (103 on macOS), and commands that contain its name are split at
+# blanks. So a TMPDIR that is long or has blanks is not used.
 make_dir() { # NAME
     case ${TMPDIR:-/tmp} in
     *[!A-Za-z0-9/._-]* | ?????????????????????????????????????????????????*) base=/tmp ;;
@@ -50,9 +50,9 @@ shows() { # WINDOW PATTERN
     }
 }
 
-# Start a program in a window and wait for its first output (nc prints nothing). Its process
-# ID is in $dir/pid0 to $dir/pid2, and its exit status, once it has ended, in $dir/status0
-# to $dir/status2, because wait would block for ever on a program that hangs.
+# Start a program in a window and wait for its first output (nc prints nothing). Its
+# process ID is in $dir/pid0 to $dir/pid2, and its exit status, once it has ended, in
+# $dir/status0 to $dir/status2: wait would block for ever on a program that hangs.
 open_window() { # WINDOW COMMAND...
     window=$1
     shift

@@ -583,9 +583,9 @@ static void do_who(void)
     printf("%s %s\n", host, port);
 }
 
-/* Prints a free port that stays free: below those that the kernel assigns by itself (32768
- * and up on Linux), and different for two peers that ask at once. It has four digits, as
- * those in README. */
+/* Prints a free port that stays free: below those that the kernel assigns by itself
+ * (32768 and up on Linux), and different for two peers that ask at once. It has four
+ * digits, as those in README. */
 static void do_free_port(void)
 {
     struct address a = parse_where("0.0.0.0:0");
