@@ -113,6 +113,7 @@ done >"$T/absent.words"
 "$PEER" deadline 60 $(cat "$T/absent.words") udp "10.9.0.1:$port" send STOP
 wait
 END
+    : >"$T/absent.out"
     export T PEER RUN_WITH
     veth sh "$T/absent" "$(program udpS)" >"$T/absent.out" 2>&1 &
     _absent=$!
