@@ -1,13 +1,13 @@
 #!/bin/sh
-# nc.sh - README's conversations with nc, with each of the three netcats, and what it says
-# of their differences
+# nc.sh - README's conversations with nc, with each of three netcats, and its table of
+# their differences
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=readme.sh
 . "$ROOT/tests/readme.sh"
 cd "$ROOT" || exit
 
-# A command of README in the words of this netcat.
+# Prints a command of README with the options of this netcat.
 with() { # NETCAT COMMAND
     case $1 in
     nc.traditional) printf '%s\n' "$2" | sed "s/^nc /$1 /; s/-l 1234/-l -p 1234/" ;;
@@ -35,7 +35,7 @@ for NC in nc ncat nc.traditional; do
 done
 
 # The table of differences: each command does what the first column says.
-listening() { # COMMAND, at PORT: what the peer sends to it is in its window
+listening() { # COMMAND, at PORT: its window shows what the peer sends
     SESSION=$1
     # shellcheck disable=SC2046 # words
     open_window 0 $(ours "$1") && wait_for 10 listens
@@ -44,7 +44,7 @@ listening() { # COMMAND, at PORT: what the peer sends to it is in its window
     comes "it listens: $1" "$T/0" hello
     close_windows
 }
-ending() { # WHAT COMMAND PEER-WORD...: the peer carries these out when it has hello
+ending() { # WHAT COMMAND PEER-WORD...: the peer executes them after it has read hello
     _what="$1: $2" _command=$2
     shift 2
     peer_listen listen 127.0.0.1:0 accept expect 'hello\n' "$@"
@@ -53,7 +53,7 @@ ending() { # WHAT COMMAND PEER-WORD...: the peer carries these out when it has h
     echo hello | timeout $((10 * SLOW)) $(ours "$_command") >"$T/ending" 2>&1
     is "$_what" '0 yes' "$? $(grep -qx late "$T/ending" && echo yes || echo no)"
     touch "$T/left"
-    peer_ends "and the peer has seen it: $_what"
+    peer_ends "on the wire: $_what"
     rm -f "$T/left"
 }
 
@@ -72,15 +72,15 @@ while IFS='|' read -r what one two three _ <&9; do
             ;;
         tell*) ending "$what" "$command" eof send 'late\n' close ;;
         'and leave'*) ending "$what" "$command" send 'late\n' await "$T/left" ;;
-        *) fail "a row that nothing tries: $what" ;;
+        *) fail "a row that has no test: $what" ;;
         esac
     done 8<"$T/commands"
 done 9<"$T/rows"
 SESSION='nc.traditional -l PORT'
 if need nc.traditional "$SESSION"; then
     open_window 0 nc.traditional -v -l "$PORT"
-    comes "it listens at a port of its own choice: $SESSION" "$T/0" 'listening on [any]'
-    is "and not at this one: $SESSION" '' "$(grep "listening on .any. $PORT " "$T/0")"
+    comes "it listens on a port that it chooses: $SESSION" "$T/0" 'listening on [any]'
+    is "and not on this one: $SESSION" '' "$(grep "listening on .any. $PORT " "$T/0")"
     close_windows
 fi
 
