@@ -42,7 +42,8 @@ awk '
 # Indented lines are commands, and so are code spans that begin like one.
 {
     sed -n 's/^    //p' "$T/text" | sed -e ':more' -e '/\\$/{N; s/\\\n *//; b more' -e '}'
-    spans "$(grep -v '^    ' "$T/text")" | grep -E '^([A-Z_]+=[^ ]* )*[a-z./][A-Za-z0-9_./-]* '
+    spans "$(grep -v '^    ' "$T/text")" |
+        grep -E '^([A-Z_]+=[^ ]* )*[a-z./][A-Za-z0-9_./-]* '
 } | sed 's/ *#.*//' | awk '!seen[$0]++' >"$T/commands"
 true_that 'README has commands' [ "$(lines "$T/commands")" -ge 10 ]
 starts() { # COMMAND of a server
@@ -201,7 +202,8 @@ CALLS='accept|bind|connect|fdopen|fflush|fprintf|fputs|fwrite|getaddrinfo|listen
 CALLS="$CALLS|localtime_r|poll|pthread_create|rand|recv|recvfrom|send|sendto|sigaction"
 CALLS="$CALLS|socket|srand|strftime|unlink"
 # A regular expression for the commands of the top comments.
-COMMAND='(\./)?[A-Za-z]+ (-[A-Za-z]+ )*((localhost|127\.0\.0\.1)[: ])?(1234|/tmp/echo)( /ws)?'
+COMMAND='(\./)?[A-Za-z]+ (-[A-Za-z]+ )*'
+COMMAND="$COMMAND((localhost|127\.0\.0\.1)[: ])?(1234|/tmp/echo)( /ws)?"
 for _source in */*.c; do
     _name=${_source%%/*}
     [ "$_source" = "$_name/$_name.c" ] || continue
@@ -223,10 +225,11 @@ for _source in */*.c; do
         PORT=$("$PEER" free-port)
         at_other_end "$_own" "$_other"
     done 9<"$T/pairs"
-    # The functions that the table of Go and C names; a word after `no` is not one of them.
+    # The functions that the table of Go and C names, but not a word after `no`.
     sed -n '/\*\//q; /^ \*   Go /,/^ \*$/p' "$_name.c" | cut -c 38- |
         sed 's/ no [a-z]*//g' >"$T/table"
-    true_that "$_name: its top comment has a table of Go and C" [ "$(lines "$T/table")" -ge 5 ]
+    true_that "$_name: its top comment has a table of Go and C" \
+        [ "$(lines "$T/table")" -ge 5 ]
     sed '1,/\*\//d' "$_name.c" >"$T/code"
     grep -oE "[a-z_0-9]+\\(\\)|\\<($CALLS)\\>" "$T/table" | tr -d '()' | sort -u |
         while read -r _call; do
@@ -250,9 +253,10 @@ for _file in README.md tests/README.md tests/bench/README.md; do
     is "$_file: every link has a target" '' "$(cat "$T/broken")"
 
     spans "$(cat "$_file")" | sort -u >"$T/spans"
-    grep -E '^[a-z./]+/[A-Za-z._-]+\.(sh|c|md|py|conf)$' "$T/spans" | while read -r _name; do
-        [ -e "$_name" ] || [ -e "$(dirname "$_file")/$_name" ] || echo "$_name"
-    done >"$T/missing"
+    grep -E '^[a-z./]+/[A-Za-z._-]+\.(sh|c|md|py|conf)$' "$T/spans" |
+        while read -r _name; do
+            [ -e "$_name" ] || [ -e "$(dirname "$_file")/$_name" ] || echo "$_name"
+        done >"$T/missing"
     is "$_file: every file that it names exists" '' "$(cat "$T/missing")"
 
     sed -nE 's/^([A-Z_]+=[^ ]* )*make ([a-z -]*).*/\2/p' "$T/spans" | tr ' ' '\n' |
@@ -267,8 +271,9 @@ sed -n '/^PROGRAMS/,/[^\\]$/p' Makefile | grep -oE '[A-Za-z]+/[A-Za-z]+' | sed '
     >"$T/programs"
 rows section | sed -n 's/.*|\[[A-Za-z]*\](\([^)]*\.c\))|.*/\1/p' >"$T/listed"
 is 'the table of sections has every program' "$(cat "$T/programs")" "$(cat "$T/listed")"
-rows section | sed -n 's/.*|\[\([A-Za-z]*\)\](.*\.c)|.*/\1/p' | sed 's,.*,&/&.c,' >"$T/listed"
-is 'each link there has the name of its program' "$(cat "$T/programs")" "$(cat "$T/listed")"
+rows section | sed -n 's/.*|\[\([A-Za-z]*\)\](.*\.c)|.*/\1/p' | sed 's,.*,&/&.c,' \
+    >"$T/listed"
+is 'each link there has its program as text' "$(cat "$T/programs")" "$(cat "$T/listed")"
 rows program | sed 's,[ |].*,,; s,.*,&/&.c,' | uniq >"$T/listed"
 is 'the table of nc has every program' "$(cat "$T/programs")" "$(cat "$T/listed")"
 is 'no row of a table has over 200 characters' '' \
@@ -283,7 +288,7 @@ $_faults" "$(cat "$T/bugs")"
 
 # Every check that tests/README.md names for a bug of the chapter's programs has passed.
 if [ -z "${RESULTS:-}" ]; then
-    skip 'the checks for the bugs of the chapter have passed' 'only tests/run runs them all'
+    skip 'the checks for the bugs of the chapter have passed' 'tests/run runs them'
     finish
 fi
 rows "the chapter's" tests/README.md >"$T/rows"

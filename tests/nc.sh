@@ -58,13 +58,16 @@ for NC in nc ncat nc.traditional; do
         command=$(with "$NC" "$command")
         PORT=$("$PEER" free-port)
         case $command in
-        *-u*) converse "$command" "$command" 'udpC/udpC localhost:1234' hello '' 'Reply: hi' ;;
+        *-u*)
+            converse "$command" "$command" 'udpC/udpC localhost:1234' hello '' 'Reply: hi'
+            ;;
         *404*)
             converse "$command" "$command" 'wsClient/wsClient localhost:1234 /ws' '' '' \
                 'wsClient: server: HTTP/1.1 404 Not Found'
             ;;
         *HEAD*)
-            converse "$command" 'wsServer/wsServer 1234' "$command" '' '' 'HTTP/1.1 200 OK'
+            converse "$command" 'wsServer/wsServer 1234' "$command" '' '' \
+                'HTTP/1.1 200 OK'
             ;;
         *) fail "nothing runs this command: $command" ;;
         esac
