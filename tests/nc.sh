@@ -80,10 +80,10 @@ stays_until_enter() { # SERVER
     open_pair "$1: nc is answered" "$1 1234" 'nc localhost 1234' hello '' '.'
     printf 'STOP\n' >&4
     SESSION="$1: STOP"
-    soon [ -s "$dir/status0" ] || wrong 'the server does not end'
+    wait_for 10 [ -s "$dir/status0" ] || wrong 'the server does not end'
     is "$1: after STOP nc still runs" '' "$(cat "$dir/status1" 2>/dev/null)"
     printf '\n\n' >&4 2>/dev/null
-    soon [ -s "$dir/status1" ] || wrong 'nc does not end'
+    wait_for 10 [ -s "$dir/status1" ] || wrong 'nc does not end'
     ok "$1: Enter ends nc"
     close_windows
 }
