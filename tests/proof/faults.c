@@ -28,7 +28,7 @@ FAULT_CALLS(DECLARE)
 
 static const char *const call_name[] = {FAULT_CALLS(FAULT_NAME)};
 static int faulty = CALLS, faulty_nth, faulty_error;
-static bool driven; /* by faults_driver */
+static bool driven; /* by faults_driver.py */
 static atomic_int calls_made[CALLS];
 
 /* Read FAULT before main() begins. */
@@ -73,8 +73,8 @@ static bool fault(int call)
     return hit;
 }
 
-/* The same for a FILE that writes to a socket: a failure loses what the FILE has buffered,
-   and every later call fails, too. */
+/* The same for a FILE: a failure loses what the FILE has buffered, and later calls fail,
+   too. */
 static bool stream_fault(int call, FILE *stream)
 {
     if (!fault(call) && (faulty_error == 0 || !ferror(stream)))
@@ -114,12 +114,11 @@ word __wrap_fflush(PARAMETERS)
     return failed ? EOF : __real_fflush(ARGUMENTS);
 }
 
-word __real_fwrite(PARAMETERS);
 word __wrap_fwrite(PARAMETERS)
 {
     FILE *stream = (FILE *)d;
-    const bool socket = stream != stdout && stream != stderr;
-    const bool failed = socket && stream_fault(CALL_fwrite_socket, stream);
+    const int call = stream == stdout ? CALL_fwrite : CALL_fwrite_socket;
+    const bool failed = stream != stderr && stream_fault(call, stream);
     return failed ? 0 : __real_fwrite(ARGUMENTS);
 }
 

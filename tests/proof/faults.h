@@ -1,15 +1,15 @@
 /*
- * faults.h - what faults.c, inside a program, and faults_driver.c, outside, agree on
+ * faults.h - what faults.c, inside a program, and faults_driver.py, outside, agree on
  *
  * FAULT in the environment is `CALL NTH ERROR`: the NTH call of CALL, or every one if NTH
  * is 0, fails with ERROR: an errno value or, for getaddrinfo and getnameinfo, an EAI_ one.
  * The program writes single bytes to TELL_FD: the index of each call that it makes,
  * FAULT_HIT when the fault occurs, and FAULT_SLEPT for each sleep().
  */
-enum { TELL_FD = 150, FAULT_HIT = 200, FAULT_SLEPT };
+enum { TELL_FD = 150, FAULT_HIT = 200, FAULT_SLEPT = 201 };
 
-/* Each call that can fail, with the kind of its wrapper in faults.c, and its errors
-   according to POSIX.1-2008 and Linux. fflush_socket and fwrite_socket are fflush() and
+/* Each call that can fail, with the kind of its wrapper in faults.c and, for the driver,
+   its errors according to POSIX.1-2008 and Linux. fflush_socket and fwrite_socket are fflush() and
    fwrite() of a FILE other than stdout and stderr. */
 #define FAULT_CALLS(X)                                                                   \
     X(accept, STATUS, EAGAIN, EBADF, ECONNABORTED, EHOSTUNREACH, EINVAL, EMFILE,         \
@@ -28,6 +28,7 @@ enum { TELL_FD = 150, FAULT_HIT = 200, FAULT_SLEPT };
     X(fflush_socket, OWN, EBADF, ECONNRESET, EIO, ENOBUFS, EPIPE, ETIMEDOUT)             \
     X(fopen, OWN, EACCES, EINVAL, EMFILE, ENFILE, ENOENT, ENOMEM)                        \
     X(fread, POINTER, EAGAIN, EBADF, EIO, ENOMEM)                                        \
+    X(fwrite, OWN, EIO, ENOSPC)                                                          \
     X(fwrite_socket, OWN, EBADF, ECONNRESET, EIO, ENOBUFS, EPIPE, ETIMEDOUT)             \
     X(getaddrinfo, CODE, EAI_AGAIN, EAI_BADFLAGS, EAI_FAIL, EAI_FAMILY, EAI_MEMORY,      \
       EAI_NONAME, EAI_SERVICE, EAI_SOCKTYPE, EAI_SYSTEM)                                 \
@@ -68,6 +69,5 @@ enum { TELL_FD = 150, FAULT_HIT = 200, FAULT_SLEPT };
       ENETUNREACH, ENOBUFS, ENOSPC, ENXIO, EPIPE)
 #define FAULT_ENUM(call, ...) CALL_##call,
 #define FAULT_NAME(call, ...) #call,
-#define FAULT_ERRORS(call, kind, ...) {__VA_ARGS__},
 
 enum fault_call { FAULT_CALLS(FAULT_ENUM) CALLS };
