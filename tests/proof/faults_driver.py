@@ -155,7 +155,7 @@ REASONS = {'fwrite': ['write failed'], 'realloc': ['1011 out of memory'],
 
 
 def matches(pattern, data):
-    """Is the data what the pattern says? None: it is the beginning of that."""
+    """Does the data match the pattern? None: not yet, but with more data it may."""
     regex = re.escape(pattern).replace(rb'\*', b'.*').replace(rb'\#', b'[0-9]+')
     if re.fullmatch(regex, data, re.DOTALL):
         return True
@@ -180,12 +180,15 @@ def ignore_errors(call, *arguments):
 class Fault(collections.namedtuple('Fault', 'call nth error')):
     """The nth call fails with an error, given by its name; every one, if nth is 0."""
 
+    def __str__(self):
+        return f'({self.call} no. {self.nth} fails with {self.error}):'
+
     def value(self):
         in_socket = self.error.startswith('EAI_')
         return getattr(socket if in_socket else errno, self.error)
 
     def reasons(self):
-        """The reasons that belong to the error. EAI_SYSTEM leaves it to errno."""
+        """The reasons that belong to the error. EAI_SYSTEM means that errno has it."""
         if not self.error.startswith('EAI_'):
             return [os.strerror(self.value())]
         gai_strerror = ctypes.CDLL(None).gai_strerror
@@ -201,7 +204,7 @@ class Fault(collections.namedtuple('Fault', 'call nth error')):
 # --- A session ----------------------------------------------------------------------
 
 class Session:
-    """Plays a scene once, with a fault or none, and judges it: `wrong` says what is."""
+    """Plays a scene once, with or without a fault, and notes in `wrong` what is wrong."""
 
     def __init__(self, directory, path, scene, fault):
         self.directory, self.path, self.scene, self.fault = directory, path, scene, fault
@@ -210,7 +213,8 @@ class Session:
         self.slept = False  # the program has called sleep()
         self.ended = False  # the program has
         self.made = collections.Counter()  # its calls
-        self.served = self.known = False  # the server has reported that it listens; where
+        self.served = False  # the server has reported that it listens
+        self.known = False  # and at which address
         self.stdout, self.stderr, self.expected = b'', '', b''
         self.lost = 0  # conversations that were not as in the scene
         self.wrong = ''
@@ -453,6 +457,9 @@ class Session:
 
     def check_line(self, text):
         """Check that the text is one line, NAME: WHAT: REASON."""
+        if not self.fault:
+            self.check(False, 'an error is reported without a fault')
+            return
         reasons = self.fault.reasons() + REASONS.get(self.fault.call, [])
         if self.fails('read') and self.fault.error == 'ECONNRESET':
             reasons.append('connection closed')
@@ -553,7 +560,7 @@ class Driver:
             self.passed += session.hit or fault is None
             return session
         self.failed += 1
-        print('FAIL', scene.program, scene.arguments, fault or '', session.wrong,
+        print('FAIL', scene.program, scene.arguments, fault or ':', session.wrong,
               f'(lost {session.lost}, exit {session.program.returncode})\n'
               f'    stderr: {session.stderr[:200]}\n    stdout: {session.stdout[:200]}')
         return session
