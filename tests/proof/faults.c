@@ -44,7 +44,7 @@ __attribute__((constructor)) static void read_fault(void)
             faulty = call;
 }
 
-/* From now on nothing fails: the calls left are those of a runtime at the program's end. */
+/* From now on nothing fails: the runtimes make the calls at the program's end. */
 void faults_end(void)
 {
     faulty = CALLS;

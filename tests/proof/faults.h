@@ -2,15 +2,15 @@
  * faults.h - what faults.c, inside a program, and faults_driver.py, outside, agree on
  *
  * FAULT in the environment is `CALL NTH ERROR`: the NTH call of CALL, or every one if NTH
- * is 0, fails with ERROR: an errno value or, for getaddrinfo and getnameinfo, an EAI_ one.
+ * is 0, fails with ERROR, an errno value or (getaddrinfo, getnameinfo) an EAI_ value.
  * The program writes single bytes to TELL_FD: the index of each call that it makes,
  * FAULT_HIT when the fault occurs, and FAULT_SLEPT for each sleep().
  */
 enum { TELL_FD = 150, FAULT_HIT = 200, FAULT_SLEPT = 201 };
 
 /* Each call that can fail, with the kind of its wrapper in faults.c and, for the driver,
-   its errors according to POSIX.1-2008 and Linux. fflush_socket and fwrite_socket are fflush() and
-   fwrite() of a FILE other than stdout and stderr. */
+   its errors according to POSIX.1-2008 and Linux. fflush_socket and fwrite_socket are
+   fflush() and fwrite() of a FILE other than stdout and stderr. */
 #define FAULT_CALLS(X)                                                                   \
     X(accept, STATUS, EAGAIN, EBADF, ECONNABORTED, EHOSTUNREACH, EINVAL, EMFILE,         \
       ENETDOWN, ENETUNREACH, ENFILE, ENOBUFS, ENOMEM, ENOTSOCK, EOPNOTSUPP, EPERM,       \
