@@ -323,7 +323,7 @@ static void base64(const unsigned char *data, size_t n, char *text)
         for (size_t k = 0; k < 3; k++)
             group = group << 8 | (i + k < n ? data[i + k] : 0);
         for (size_t k = 0; k < 4; k++)
-            *text++ = i + k <= n ? base64_digits[group >> (18 - 6 * k) & 63] : '=';
+            *text++ = (char)(i + k <= n ? base64_digits[group >> (18 - 6 * k) & 63] : '=');
     }
     *text = '\0';
 }
@@ -1055,10 +1055,9 @@ static const char *parse_url(const char *url, char address[HOST_SIZE + 8])
         usage_error("the host is too long, or has a user before it");
     snprintf(address, HOST_SIZE, "%.*s", (int)length, host);
     const char *colon = strrchr(address, ':');
-    if (colon == NULL || strchr(colon, ']') != NULL)
-        strcat(address, ":80");
-    else if (colon[1] == '\0')
-        strcat(address, "80");
+    const bool no_port = colon == NULL || strchr(colon, ']') != NULL;
+    if (no_port || colon[1] == '\0')
+        snprintf(address + length, 4, "%s80", no_port ? ":" : "");
     return host + length;
 }
 

@@ -295,7 +295,7 @@ static void base64(const unsigned char *data, size_t n, char *text)
         for (size_t k = 0; k < 3; k++)
             group = group << 8 | (i + k < n ? data[i + k] : 0);
         for (size_t k = 0; k < 4; k++)
-            *text++ = i + k <= n ? base64_digits[group >> (18 - 6 * k) & 63] : '=';
+            *text++ = (char)(i + k <= n ? base64_digits[group >> (18 - 6 * k) & 63] : '=');
     }
     *text = '\0';
 }
@@ -767,9 +767,8 @@ static bool add_header(struct request *r, char *line)
         r->upgrade = r->upgrade || has_token(value, "websocket");
     else if (strcasecmp(name, "Connection") == 0)
         r->connection_upgrade = r->connection_upgrade || has_token(value, "upgrade");
-    else if (strcasecmp(name, "Transfer-Encoding") == 0)
-        r->has_content = true;
-    else if (strcasecmp(name, "Content-Length") == 0 && strcmp(value, "0") != 0)
+    else if (strcasecmp(name, "Transfer-Encoding") == 0 ||
+             (strcasecmp(name, "Content-Length") == 0 && strcmp(value, "0") != 0))
         r->has_content = true;
     if (once == NULL)
         return true;
