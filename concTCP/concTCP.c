@@ -12,10 +12,10 @@
  *   bufio.NewReader(c)               struct linebuf, one for each client
  *   c.Write([]byte(counter))         fputs to the FILE that fdopen() made of the socket
  *
- * Unlike the chapter's version, each client is told its own number, lines that arrive in
- * one segment are all answered, a client that disconnects leaves nothing open, and
- * running out of descriptors or threads only makes new clients wait.
- * Read main() first, at the bottom, then upwards.
+ * Unlike the chapter's version, it accepts IPv6, too (localhost may be either), each
+ * client is told its own number, lines that arrive in one segment are all answered, a
+ * client that disconnects leaves nothing open, and running out of descriptors or threads
+ * only makes new clients wait. Read main() first, at the bottom, then upwards.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <ctype.h>
@@ -93,9 +93,9 @@ static const char *split_host_port(const char *address, char host[HOST_SIZE])
     return port;
 }
 
-/* Make a socket of one address family, and look up the address to bind it to. Returns -1
-   if this machine or HOST has no addresses of that family, and why: of two attempts, the
-   one that got further decides. */
+/* Make a socket of one address family, and look up the address to bind it to, its port in
+   network byte order (so no htons() here). Returns -1 if this machine or HOST has no such
+   address, and why: of two attempts, the one that got further decides. */
 static int make_socket(int family, const char *host, const char *port,
                        struct addrinfo **ai, const char **why)
 {
@@ -215,8 +215,8 @@ static void lingering_close(FILE *stream)
     fflush(stream);
     shutdown(in.fd, SHUT_WR); /* sends FIN; we can still read */
     while (time(NULL) - start <= 2 && poll(&in, 1, 2000) > 0 &&
-           read(in.fd, discarded, sizeof discarded) > 0)
-        ;
+           read(in.fd, discarded, sizeof discarded) != 0)
+        ; /* after an error comes the end; EINTR is none */
     fclose(stream);
 }
 
@@ -268,8 +268,8 @@ static void print_line(const char *prefix, const char *line, size_t length)
     funlockfile(stdout);
 }
 
-/* The thread of one client: answer each line until the client disconnects or says
-   STOP. */
+/* The thread of one client: answer each line until the client disconnects or says STOP.
+   read() blocks a whole thread, with its stack, where Go parks a goroutine. */
 static void *handle_connection(void *argument)
 {
     const struct client client = *(struct client *)argument;

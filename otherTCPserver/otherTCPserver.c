@@ -84,9 +84,9 @@ static const char *split_host_port(const char *address, char host[HOST_SIZE])
     return port;
 }
 
-/* Make a socket of one address family, and look up the address to bind it to. Returns -1
-   if this machine or HOST has no addresses of that family, and why: of two attempts, the
-   one that got further decides. */
+/* Make a socket of one address family, and look up the address to bind it to, its port in
+   network byte order (so no htons() here). Returns -1 if this machine or HOST has no such
+   address, and why: of two attempts, the one that got further decides. */
 static int make_socket(int family, const char *host, const char *port,
                        struct addrinfo **ai, const char **why)
 {
@@ -209,8 +209,8 @@ static void lingering_close(FILE *stream)
     fflush(stream);
     shutdown(in.fd, SHUT_WR); /* sends FIN; we can still read */
     while (time(NULL) - start <= 2 && poll(&in, 1, 2000) > 0 &&
-           read(in.fd, discarded, sizeof discarded) > 0)
-        ;
+           read(in.fd, discarded, sizeof discarded) != 0)
+        ; /* after an error comes the end; EINTR is none */
     fclose(stream);
 }
 

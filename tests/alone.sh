@@ -1,5 +1,5 @@
 #!/bin/sh
-# alone.sh - each program is one file that needs no other, in the same order
+# alone.sh - each program is one file that compiles alone, in the same order
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -7,7 +7,7 @@ CC=${CC:-cc}
 STRICT='-std=c11 -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wvla'
 STRICT="$STRICT -Wmissing-prototypes"
 
-# What stands at the left edge of a file, in its order; what comes in a row, once.
+# Prints the kinds of definitions of a file, in their order; adjacent ones only once.
 order() { # FILE
     awk '
         function note(kind) {
@@ -30,7 +30,7 @@ order() { # FILE
     ' "$1"
 }
 
-# The functions of more than 40 lines between their braces; a page is none to read.
+# Prints the functions that have more than 40 lines between their braces.
 long_functions() { # FILE
     awk '/^[a-z].*\(/ { head = $0 }
         /^\{/ { start = NR }
@@ -44,7 +44,7 @@ for _folder in "$ROOT"/*/; do
     [ -f "$_source" ] || continue
     is "$_name: one source in its folder" "$_name.c" \
         "$(cd "$_folder" && find . -type f ! -name "$_name" | sed 's#^\./##')"
-    is "$_name: the libc's headers alone" '' \
+    is "$_name: only headers of libc" '' \
         "$(grep '^# *include' "$_source" | grep -v '^#include <[a-z0-9/]*\.h>$')"
     is "$_name: every function is static" 'int main' \
         "$(grep -E '^[a-z][a-z_ *]*[a-zA-Z_0-9]+\(' "$_source" | grep -v '^static ' |
@@ -52,7 +52,7 @@ for _folder in "$ROOT"/*/; do
     is "$_name: its parts, callee first and main last" \
         'comment standard includes functions main ' "$(order "$_source")"
     is "$_name: no function is longer than a screen" '' "$(long_functions "$_source")"
-    at_most "$_name: the comment on top, in lines" 20 \
+    at_most "$_name: lines of the top comment" 20 \
         "$(grep -n '\*/' "$_source" | sed -n '1s/:.*//p')"
 
     need "${CC%% *}" "$_name compiles alone" || continue
@@ -60,8 +60,9 @@ for _folder in "$ROOT"/*/; do
     cp "$_source" "$T/$_name"
     for _flags in '' "$STRICT"; do
         # shellcheck disable=SC2086
-        (cd "$T/$_name" && $CC $_flags -pthread -o "$_name" "$_name.c") >"$T/said" 2>&1
-        is "$_name compiles alone, in silence: cc $_flags" '0 ' "$? $(cat "$T/said")"
+        (cd "$T/$_name" && $CC $_flags -pthread -o "$_name" "$_name.c") >"$T/output" 2>&1
+        is "$_name compiles alone, without a warning: cc $_flags" '0 ' \
+            "$? $(cat "$T/output")"
     done
 done
 

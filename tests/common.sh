@@ -1,5 +1,5 @@
 #!/bin/sh
-# common.sh - the command line, the addresses and the errors of all the programs
+# common.sh - the command line, the addresses and the errors of all programs
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=servers.sh
@@ -9,17 +9,17 @@ SERVERS='tcpS otherTCPserver udpS concTCP wsServer'
 
 # --- The command line ---------------------------------------------------------------
 
-# A wrong command line: the first line says what is wrong, the last ones are the usage.
+# A wrong command line: the error is on the first line, the usage on the last ones.
 refused() { # WHAT FIRST-LINE(a pattern) NAME ARG...
     _title=$1 _first=$2
     shift 2
     typed '' "$@"
     is "$_title: exit 2" 2 "$STATUS"
-    like "$_title: said on stderr" "$_first" "$(sed -n 1p "$ERR")"
+    like "$_title: the error on stderr" "$_first" "$(sed -n 1p "$ERR")"
     is "$_title: and the usage" "$USAGE" "$(sed -n '/^usage: /,$p' "$ERR")"
     file_is "$_title: nothing on stdout" "$OUT" ''
 }
-command_line() { # NAME SENTENCE ARGUMENTS: as many as there may be
+command_line() { # NAME SENTENCE ARGUMENTS: as many as are allowed
     typed '' "$1" -h
     USAGE=$(cat "$OUT")
     is "$1 -h: exit 0" 0 "$STATUS"
@@ -76,7 +76,7 @@ for _name in tcpC otherTCPclient udpC wsClient; do
     refuses "$_name" '' 'missing port'
     refuses "$_name" localhost 'missing port'
 done
-if possible 'a service name' '/etc/services lacks discard (9), or it is served here' \
+if possible 'a service name' '/etc/services lacks discard (9), or its port is in use' \
     sh -c "getent services discard/tcp && ! '$PEER' connect 127.0.0.1:9 close"; then
     for _name in tcpC otherTCPclient; do
         refuses "$_name" 127.0.0.1:discard 'Connection refused'
@@ -85,7 +85,7 @@ fi
 for _name in $SERVERS; do
     refuses "$_name" '' 'missing port'
     refuses "$_name" 65537 'invalid port'
-    # 192.0.2.0/24 is nobody's (RFC 5737).
+    # No machine has an address in 192.0.2.0/24 (RFC 5737).
     refuses "$_name" 192.0.2.1:0 "$NOT_HERE"
 done
 
@@ -97,7 +97,7 @@ reachable() { # NAME WHERE
     *) "$PEER" connect "$2" close ;;
     esac >/dev/null 2>&1
 }
-listens() { # NAME ADDRESS SHOWN HOSTS: where it is reached, and nowhere else
+listens() { # NAME ADDRESS SHOWN HOSTS: they reach it, and no others do
     serve "$1" "$2"
     is "$1 $2: its first line" "$1: listening on $3:$PORT" "$(cat "$ERR")"
     for _host in 127.0.0.1 '[::1]'; do
@@ -122,7 +122,7 @@ done
 listens otherTCPserver 0 127.0.0.1 127.0.0.1
 
 if can seccomp 'a machine without IPv6' &&
-    possible 'a machine without IPv6' 'seccomp is not there' \
+    possible 'a machine without IPv6' 'seccomp is not available' \
         "$PEER" lose-ipv6 listen 127.0.0.1:0; then
     SETUP=lose-ipv6
     for _server in tcpS concTCP udpS wsServer; do
@@ -145,13 +145,13 @@ for _server in $SERVERS; do
     done
 done
 
-# The hint at root is for ports below 1024 alone: in a network of its own the kernel may
-# forbid others.
+# Only for ports below 1024 does the error mention root. In a network namespace the kernel
+# can be told to forbid others.
 _lowest=$(cat /proc/sys/net/ipv4/ip_unprivileged_port_start 2>/dev/null || echo 1024)
 # shellcheck disable=SC2086
 open_to_all $SERVERS
 "$PEER" user "$OTHER_USER" run true 2>"$T/why" && SETUP="user $OTHER_USER"
-if possible 'ports below 1024' "everyone may use ports from $_lowest on" \
+if possible 'ports below 1024' "every user may use ports from $_lowest on" \
     [ "$_lowest" -gt 80 ]; then
     for _server in $SERVERS; do
         refuses "$_server" 80 'Permission denied (ports below 1024 are for root)'
@@ -161,7 +161,7 @@ cat >"$T/forbidden" <<'END'
 echo 30000 >/proc/sys/net/ipv4/ip_unprivileged_port_start && exec "$@"
 END
 # shellcheck disable=SC2086
-if possible 'a forbidden port above 1024' 'a network namespace is for root' \
+if possible 'a forbidden port above 1024' 'only root can create a network namespace' \
     unshare -n sh "$T/forbidden" "$PEER" $SETUP run true; then
     for _server in tcpS otherTCPserver udpS concTCP; do
         new_files

@@ -1,26 +1,24 @@
 #!/bin/sh
-# docs.sh - README.md and the programs' top comments are true: their commands are run as
-# they stand, in a copy of the sources, and what they print is compared. Ports, times and
-# random numbers may differ. The tables of nc are nc.sh's.
+# docs.sh - checks README.md and the programs' top comments: runs their commands as they
+# stand, in a copy of the sources, and compares what they print. Ports, times and random
+# numbers may differ. nc.sh runs the commands of nc, proxy.sh those of proxy.conf.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=readme.sh
 . "$ROOT/tests/readme.sh"
 
-# Commands that are shown, not run here, and why.
-LEFT_OUT='make deps test|CI runs it, and this is a part of it
-make test|the same
-make machines|CI runs it, and each machine runs this
-make bench|it takes a quarter of an hour, and measures
-chrt --batch 0|a figure of make bench
-make trace PROGRAM=tcpS|below, and trace.sh runs all ten
-unixSocket -l|a name for the server
-apt-get install nginx openssl|make deps installs them
-openssl req *|proxy.sh runs it
-wsServer/wsServer 127.0.0.1:123[45]|proxy.sh runs two
-nginx -p build -c proxy.conf|proxy.sh runs it
-mkdir -p build|proxy.sh has a folder of its own
-nc HOST PORT|a form, of which nc.sh runs all that the tables have
+# Commands of README that this script does not run, and why.
+LEFT_OUT='make deps test|CI runs it, and this script is part of it
+make test|this script is part of it
+make machines|CI runs it, and each machine runs this script
+make bench|it measures for a quarter of an hour
+tcpS/tcpS 1234|the two windows run it
+tcpC/tcpC localhost:1234|the two windows run it
+nc *|nc.sh runs it
+ncat *|nc.sh runs it
+nc.traditional *|nc.sh runs it
+echo hi *|nc.sh runs it
+printf *|nc.sh runs it
 ulimit -[nu]*|a limit, not a step'
 
 mkdir "$T/copy"
@@ -35,29 +33,63 @@ README=$T/copy/README.md
 
 # --- Commands -----------------------------------------------------------------------
 
-# README without the tables of calls and of nc, and without blocks of other text.
+# README without the tables of the chapter and of nc, and without blocks of other text.
 awk '
-    /^\| (section|program|to) \|/ { table = 1 }
+    /^\| (section|program) \|/ { table = 1 }
     !/^\|/ { table = 0 }
     /^```/ { block = !block }
     !table && !block' "$README" >"$T/text"
-# Indented lines are commands, and so are words that begin as one.
+# Indented lines are commands, and so are code spans that begin like one.
 {
     sed -n 's/^    //p' "$T/text" | sed -e ':more' -e '/\\$/{N; s/\\\n *//; b more' -e '}'
-    spans "$(grep -v '^    ' "$T/text")" | grep -E '^([A-Z_]+=[^ ]* )*[a-z./][A-Za-z0-9_./-]* '
-} | sed 's/ *#.*//' | sort -u >"$T/commands"
-true_that 'README shows commands' [ "$(lines "$T/commands")" -ge 10 ]
+    spans "$(grep -v '^    ' "$T/text")" |
+        grep -E '^([A-Z_]+=[^ ]* )*[a-z./][A-Za-z0-9_./-]* '
+} | sed 's/ *#.*//' | awk '!seen[$0]++' >"$T/commands"
+true_that 'README has commands' [ "$(lines "$T/commands")" -ge 10 ]
+starts() { # COMMAND of a server
+    SESSION=$1
+    open_command 0 "$1"
+    comes "it starts: $1" "$T/0" ": listening on $(ours "${1##* }")"
+    close_windows
+}
+asks() { # COMMAND of a wsClient, which asks `question`
+    SESSION=$1
+    open_command 0 'wsServer/wsServer 1234'
+    timeout $((100 * SLOW)) sh -c "$(ours "$1")" >"$T/said" 2>&1 9<&-
+    is "it is answered: $1" '0 Received: question' "$? $(tail -n 1 "$T/said")"
+    close_windows
+}
 while read -r _command <&9; do
     _why=$(echo "$LEFT_OUT" | while IFS='|' read -r _left_out _why; do
         # shellcheck disable=SC2254 # a pattern
         case $_command in $_left_out) echo "$_why" ;; esac
     done)
     [ -z "$_why" ] || continue
-    timeout $((100 * SLOW)) sh -c "$_command" >"$T/said" 2>&1 3>&- 9<&-
+    PORT=$("$PEER" free-port)
+    case $_command in
+    udpS/udpS*)
+        starts "$_command"
+        continue
+        ;;
+    *' | wsClient/wsClient '*)
+        asks "$_command"
+        # README has another beginning for it, which ends with the pipe.
+        _other=$(spans "$(cat "$T/text")" | grep '^(.*) |$')
+        is 'README has one more question' 1 "$(echo "$_other" | grep -c .)"
+        asks "$_other ${_command#* | }"
+        continue
+        ;;
+    'make trace '*)
+        need strace "it runs: $_command" || continue
+        possible "it runs: $_command" 'tracing is not allowed here' \
+            strace -o /dev/null true || continue
+        ;;
+    esac
+    PORT=$PORT timeout $((100 * SLOW)) sh -c "$_command" >"$T/said" 2>&1 3>&- 9<&-
     is "it runs: $_command" 0 "$?"
 done 9<"$T/commands"
 
-# An error line, `NAME: ADDRESS: WHY`.
+# Error lines, `NAME: ADDRESS: REASON`.
 spans "$(cat "$T/text")" | grep -E '^[A-Za-z]+: [^ ]+: ' >"$T/errors"
 while read -r _line; do
     _name=${_line%%:*} _address=${_line#*: }
@@ -67,12 +99,12 @@ done <"$T/errors"
 
 # --- Two windows --------------------------------------------------------------------
 
-# What varies, as one text; blanks and dashes as one of them.
+# Print a file with one text for what varies, and with one blank or dash for many.
 masked() { # FILE
     sed "s/20[0-9-]*T[0-9:]*[-+Z][0-9:]*/TIME/; s/$PORT/1234/g; s/^ *//; s/ *\$//
         s/   */  /g; s/\(─\)\(─\)*/─/g" "$1"
 }
-block_with() { # TEXT: the block of README that has it
+block_with() { # TEXT: print the block of README that contains it
     awk -v text="$1" '
         !/^```/ {
             block = block $0 "\n"
@@ -126,7 +158,7 @@ fi
 
 PATH=$(printf "$T/copy/%s:" */)$PATH
 
-# A server, and what its clients are shown for `hello`: a regular expression.
+# Print what the client of a server shows for `hello`: a regular expression.
 reply_of() { # COMMAND
     case $1 in
     ./tcpS* | tcpS*) echo '20[0-9-]*T' ;;
@@ -150,19 +182,23 @@ at_other_end() { # COMMAND OTHER
     *) converse "$1 | $2" "$1" "$2" hello '' "[A-Za-z>:-]* *$(reply_of "$1")" ;;
     esac
 }
-# A command of a top comment, or a page.
-COMMAND='(\./)?[A-Za-z]+ (-[A-Za-z]+ )*((localhost|127\.0\.0\.1)[: ])?(1234|/tmp/echo)( /ws)?'
+CALLS='accept|bind|connect|fdopen|fflush|fprintf|fputs|fwrite|getaddrinfo|listen|lstat'
+CALLS="$CALLS|localtime_r|poll|pthread_create|rand|recv|recvfrom|send|sendto|sigaction"
+CALLS="$CALLS|socket|srand|strftime|unlink"
+# A regular expression for the commands of the top comments.
+COMMAND='(\./)?[A-Za-z]+ (-[A-Za-z]+ )*'
+COMMAND="$COMMAND((localhost|127\.0\.0\.1)[: ])?(1234|/tmp/echo)( /ws)?"
 for _source in */*.c; do
     _name=${_source%%/*}
     [ "$_source" = "$_name/$_name.c" ] || continue
     cd "$_name" || exit
-    # `cc ...`, then `./NAME ...`, each with what to try at the other end
+    # One line for `cc ...`, then one for each `./NAME ...` and what to try with it.
     sed -n '/\*\//q; /^ \*   cc /,/^ \*$/s/^ \* *//p' "$_name.c" |
         awk '/^(cc|\.\/)/ && NR > 1 { print "" } { printf "%s ", $0 } END { print "" }' \
             >"$T/usage"
     read -r _command <"$T/usage"
     $_command >"$T/said" 2>&1
-    is "$_name: it is built with: $_command" '0 ' "$? $(cat "$T/said")"
+    is "$_name: its top comment builds it: $_command" '0 ' "$? $(cat "$T/said")"
     sed 1d "$T/usage" | while read -r _line; do
         _own=$(echo "$_line" | grep -oE "^$COMMAND")
         echo "$_line" | grep -oE "$COMMAND|http://localhost:1234/" | grep -vxF "$_own" |
@@ -173,6 +209,17 @@ for _source in */*.c; do
         PORT=$("$PEER" free-port)
         at_other_end "$_own" "$_other"
     done 9<"$T/pairs"
+    # The functions that the table of Go and C names, but not a word after `no`.
+    sed -n '/\*\//q; /^ \*   Go /,/^ \*$/p' "$_name.c" | cut -c 38- |
+        sed 's/ no [a-z]*//g' >"$T/table"
+    true_that "$_name: its top comment has a table of Go and C" \
+        [ "$(lines "$T/table")" -ge 5 ]
+    sed '1,/\*\//d' "$_name.c" >"$T/code"
+    grep -oE "[a-z_0-9]+\\(\\)|\\<($CALLS)\\>" "$T/table" | tr -d '()' | sort -u |
+        while read -r _call; do
+            grep -q "[^a-z_]$_call(" "$T/code" || echo "$_call"
+        done >"$T/missing"
+    is "$_name: it has the functions that this table names" '' "$(cat "$T/missing")"
     cd .. || exit
 done
 
@@ -184,42 +231,48 @@ for _file in README.md tests/README.md tests/bench/README.md; do
         case $_link in
         '#'*) grep '^#' "$_file" | tr -d ',' | tr ' [:upper:]' '-[:lower:]' |
             grep -qx "#*-${_link#?}" ;;
-        *) [ -e "$(dirname "$_file")/$_link" ] ;;
+        *) [ -e "$(dirname "$_file")/${_link%#*}" ] ;;
         esac || echo "$_link"
     done >"$T/broken"
-    is "$_file: every link leads somewhere" '' "$(cat "$T/broken")"
+    is "$_file: every link has a target" '' "$(cat "$T/broken")"
 
     spans "$(cat "$_file")" | sort -u >"$T/spans"
-    grep -E '^[a-z./]+/[A-Za-z._-]+\.(sh|c|md|py)$' "$T/spans" | while read -r _name; do
-        [ -e "$_name" ] || [ -e "$(dirname "$_file")/$_name" ] || echo "$_name"
-    done >"$T/missing"
-    is "$_file: every file that it names is there" '' "$(cat "$T/missing")"
+    grep -E '^[a-z./]+/[A-Za-z._-]+\.(sh|c|md|py|conf)$' "$T/spans" |
+        while read -r _name; do
+            [ -e "$_name" ] || [ -e "$(dirname "$_file")/$_name" ] || echo "$_name"
+        done >"$T/missing"
+    is "$_file: every file that it names exists" '' "$(cat "$T/missing")"
 
     sed -nE 's/^([A-Z_]+=[^ ]* )*make ([a-z -]*).*/\2/p' "$T/spans" | tr ' ' '\n' |
         while read -r _name; do
             [ -z "$_name" ] || grep -q "^$_name:" Makefile || echo "$_name"
         done >"$T/missing"
-    is "$_file: every target that it names is there" '' "$(cat "$T/missing")"
+    is "$_file: every make target that it names exists" '' "$(cat "$T/missing")"
 done
 
-# The POSIX calls of each program are made in it; trace.sh holds their order.
-rows section >"$T/rows"
-while IFS='|' read -r _ _program _ _calls _; do
-    _file=$(echo "$_program" | sed -n 's/.*(\([^)]*\.c\))/\1/p')
-    spans "${_calls%%;*}" >"$T/calls"
-    [ -n "$_file" ] || continue
-    while read -r _call; do
-        grep -q "[^a-z_]$_call(" "$_file" || echo "$_call"
-    done <"$T/calls" >"$T/missing"
-    is "$_file makes the calls that README says" '' "$(cat "$T/missing")"
-done <"$T/rows"
-at_most 'lines of README' 186 "$(lines README.md)"
-_said=$(sed -n 's/.*tcpC.c): \([0-9]*\) lines.*/\1/p' README.md)
-is 'the lines of tcpC' "$(lines tcpC/tcpC.c)" "$_said"
+# The tables have the programs in the Makefile's order, and no row is too long to read.
+sed -n '/^PROGRAMS/,/[^\\]$/p' Makefile | grep -oE '[A-Za-z]+/[A-Za-z]+' | sed 's/$/.c/' \
+    >"$T/programs"
+rows section | sed -n 's/.*|\[[A-Za-z]*\](\([^)]*\.c\))|.*/\1/p' >"$T/listed"
+is 'the table of sections has every program' "$(cat "$T/programs")" "$(cat "$T/listed")"
+rows section | sed -n 's/.*|\[\([A-Za-z]*\)\](.*\.c)|.*/\1/p' | sed 's,.*,&/&.c,' \
+    >"$T/listed"
+is 'each link there has its program as text' "$(cat "$T/programs")" "$(cat "$T/listed")"
+rows program | sed 's,[ |].*,,; s,.*,&/&.c,' | uniq >"$T/listed"
+is 'the table of nc has every program' "$(cat "$T/programs")" "$(cat "$T/listed")"
+is 'no row of a table has over 200 characters' '' \
+    "$(LC_ALL=C.UTF-8 grep -E '^\|.{200}' README.md)"
+at_most 'lines of README' 160 "$(lines README.md)"
+is 'README has the number of lines of tcpC' "$(lines tcpC/tcpC.c)" \
+    "$(sed -n 's/.*tcpC\.c) first\*\*, \([0-9]*\) lines.*/\1/p' README.md)"
+_faults=$(rows "the chapter's" tests/README.md | grep -c .)
+tr '\n' ' ' <README.md | grep -oE '[0-9]+ bugs of|버그 [0-9]+개' | tr -cd '0-9\n' >"$T/bugs"
+is 'README has the number of bugs, in English and in Korean' "$_faults
+$_faults" "$(cat "$T/bugs")"
 
-# The faults of the chapter's programs: each check that keeps one away has run.
+# Every check that tests/README.md names for a bug of the chapter's programs has passed.
 if [ -z "${RESULTS:-}" ]; then
-    skip 'the checks that keep the faults of the chapter away' 'tests/run runs them'
+    skip 'the checks for the bugs of the chapter have passed' 'tests/run runs them'
     finish
 fi
 rows "the chapter's" tests/README.md >"$T/rows"
@@ -228,9 +281,9 @@ while read -r _check; do
     _results=$RESULTS/${_check%%:*}
     wait_for 280 [ -e "$_results.status" ]
     if ! grep -qxF "ok $_check" "$_results" && grep -q '^skip ' "$_results"; then
-        skip "it has run: $_check" "${_check%%:*} skipped something"
+        skip "it has passed: $_check" "${_check%%:*} skipped something"
     else
-        true_that "it has run: $_check" grep -qxF "ok $_check" "$_results"
+        true_that "it has passed: $_check" grep -qxF "ok $_check" "$_results"
     fi
 done <"$T/checks"
 

@@ -1,10 +1,10 @@
-# echo.sh - what the two echo servers, otherTCPserver and unixSocket -l, do alike
+# echo.sh - what the two echo servers, otherTCPserver and unixSocket -l, have in common
 # shellcheck shell=sh disable=SC2154
 #
-# The script sets the same as for servers.sh.
+# The script sets the same variables as for servers.sh.
 
 echo_server() {
-    # Every byte goes back as it came, and no other does.
+    # Every byte is sent back unchanged, and nothing else.
     begin
     talk 'half a line is echoed at once' connect "$WHERE" send hel expect hel \
         send 'lo\nwor' expect 'lo\nwor' send 'ld\n' expect 'ld\n' shut eof
@@ -15,7 +15,7 @@ echo_server() {
     talk 'byte by byte' connect "$WHERE" send-each 'one\ntwo\r\n\n' \
         expect 'one\ntwo\r\n\n' shut eof
     stop TERM
-    _label=$(printf '%s' "$SHOWN" | sed 's/hello.*//')
+    _label=${SHOWN%hello*}
     printf "$_label%s\n" hello world hi a b one two '' >"$T/want"
     true_that 'they are printed line by line, the unfinished one at the end' \
         cmp -s "$T/want" "$OUT"
@@ -27,11 +27,11 @@ echo_server() {
     talk 'all 256 bytes' connect "$WHERE" send "$(cat "$T/bytes")" \
         expect "$(cat "$T/bytes")" shut eof
     for _size in 1024 4096 4097 65536 131072 20000000; do
-        talk "$_size bytes" connect "$WHERE" pump "$_size" shut eof
+        yes "$(seq 10000 10200 | tr -d '\n')" | head -c "$_size" >"$T/bytes"
+        talk "$_size bytes" connect "$WHERE" feed "$T/bytes" expect-file "$T/bytes" eof
     done
     stop TERM
 
-    # A line of any length; it is printed in pieces.
     begin
     head -c 200000 /dev/zero | tr '\0' 'x' >"$T/long"
     talk 'a line of 200,001 bytes' connect "$WHERE" send-file "$T/long" send '\n' \
@@ -39,6 +39,6 @@ echo_server() {
     { for _piece in 131072 68928; do
         printf '%s' "$_label" && head -c $_piece "$T/long" && echo
     done; } >"$T/want"
-    true_that 'is printed in pieces of 128 KiB' cmp -s "$T/want" "$OUT"
+    true_that 'it is printed in pieces of 128 KiB' cmp -s "$T/want" "$OUT"
     stop TERM
 }

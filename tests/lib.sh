@@ -1,8 +1,8 @@
-# lib.sh - what every test script here is made of. See README.md beside it.
+# lib.sh - the helpers of every test script; README.md describes them
 # shellcheck shell=sh
 #
 # A script, in this folder or in one below it, sources this file, makes its checks and
-# closes with `finish`.
+# ends with `finish`.
 
 set -u
 ROOT=$(
@@ -25,9 +25,9 @@ FAILED=0
 SKIPPED=0
 STATUS=      # of the program that ended last
 STARTED=     # processes of ours that may still run
-COUNTER=0    # numbers the files below $T
-SETUP=       # words for the peer to carry out before it starts a program
-STDOUT=      # where a program's stdout goes, if not into the file $OUT
+COUNTER=0    # for the names of files below $T
+SETUP=       # words that the peer executes before it starts a program
+STDOUT=      # where a program's stdout goes, if not to the file $OUT
 OTHER_USER=$(($(id -u) + 54321))
 CROWD=2000   # clients at once: fewer where the limit of open files is low
 # shellcheck disable=SC3045 # every sh has -n
@@ -54,7 +54,7 @@ trap clean_up EXIT
 clean_up() {
     trap - EXIT
     for _pid in $STARTED; do
-        # The number of one that has ended may belong to a stranger by now.
+        # The ID of a process that has ended may be in use again.
         [ "$(sed 's/.*) . \([0-9]*\) .*/\1/' "/proc/$_pid/stat")" = $$ ] &&
             kill -KILL "$_pid"
     done 2>/dev/null
@@ -77,7 +77,7 @@ fail() { # WHAT [WHY | EXPECTED GOT]
     esac
 }
 
-# TEXT as a line for people, as the peer shows it: bytes below 32 and over 126 as \xNN.
+# Prints TEXT on one line, bytes below 32 and over 126 as \xNN.
 shown() { # FORMAT(%s or %b) TEXT
     # shellcheck disable=SC2059
     printf "$1" "$2" >"$T/show"
@@ -89,7 +89,7 @@ skip() { # WHAT WHY
     printf 'skip %s: %s (%s)\n' "$ME" "$1" "$2"
 }
 
-# True where TOOL is there. Else WHAT is skipped, and failed where CI is set.
+# True if TOOL is installed. If not, WHAT is skipped, or fails where CI is set.
 need() { # TOOL WHAT
     command -v "$1" >/dev/null 2>&1 && return 0
     if [ -n "${CI:-}" ]; then
@@ -100,7 +100,7 @@ need() { # TOOL WHAT
     return 1
 }
 
-# True unless TEST_WITHOUT names WORD: what a build cannot show, by its nature.
+# True unless TEST_WITHOUT names WORD, which the build under test cannot show.
 can() { # WORD WHAT
     case " ${TEST_WITHOUT:-} " in
     *" $1 "*)
@@ -110,7 +110,7 @@ can() { # WORD WHAT
     esac
 }
 
-# True where a tried thing works here. Else WHAT is skipped: no tool can mend it.
+# True if COMMAND works on this machine. If not, WHAT is skipped, even where CI is set.
 possible() { # WHAT WHY COMMAND...
     _what=$1 _why=$2
     shift 2
@@ -119,7 +119,7 @@ possible() { # WHAT WHY COMMAND...
     return 1
 }
 
-# The last command of a script: without it the script counts as cut short.
+# The last command of a script; without it, tests/run reports that the script broke off.
 finish() {
     printf 'end %s\n' "$ME"
     [ "$FAILED" -eq 0 ]
@@ -145,10 +145,10 @@ at_most() { # WHAT MOST GOT
 true_that() { # WHAT COMMAND...
     _what=$1
     shift
-    if "$@"; then ok "$_what"; else fail "$_what" "not so: $*"; fi
+    if "$@"; then ok "$_what"; else fail "$_what" "false: $*"; fi
 }
 
-# The text of a file as `printf %b` writes it: "\\0NNN" for a byte.
+# True if FILE is exactly TEXT, which is written for `printf %b`: "\\0NNN" for a byte.
 holds() { # FILE TEXT
     printf '%b' "$2" | cmp -s - "$1"
 }
@@ -163,7 +163,7 @@ file_is() { # WHAT FILE TEXT
     fi
 }
 
-# The whole of what a program that has ended gave: exit status, stdout, stderr.
+# Checks everything that a program left at its end: exit status, stdout, stderr.
 gives() { # WHAT STATUS STDOUT STDERR
     if [ "$STATUS" = "$2" ] && holds "$OUT" "$3" && holds "$ERR" "$4"; then
         ok "$1"
@@ -178,16 +178,6 @@ gives() { # WHAT STATUS STDOUT STDERR
 
 # --- Waiting ------------------------------------------------------------------------
 
-# Tries COMMAND again and again until it is true. The one place that sleeps.
-wait_for() { # SECONDS COMMAND...
-    _until=$(($(date +%s) + $1 * SLOW + 1))
-    shift
-    until "$@"; do
-        [ "$(date +%s)" -lt "$_until" ] || return 1
-        sleep 0.02
-    done
-}
-
 has() { # FILE TEXT
     grep -qF -- "$2" "$1"
 }
@@ -200,7 +190,7 @@ has_line() { # FILE
     [ "$(lines "$1")" -ge 1 ]
 }
 
-over() { # PID: it has ended, waited for or not
+over() { # PID: it has ended, even if nobody has waited for it
     [ ! -e "/proc/$1" ] || grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null
 }
 
@@ -208,12 +198,12 @@ file_has_or_over() { # FILE PID
     has_line "$1" || over "$2"
 }
 
-becomes() { # WHAT FILE TEXT: the file holds TEXT, and soon
+becomes() { # WHAT FILE TEXT: within 10 s the file is exactly TEXT
     wait_for 10 holds "$2" "$3"
     file_is "$1" "$2" "$3"
 }
 
-comes() { # WHAT FILE TEXT: the file has TEXT in it, and soon
+comes() { # WHAT FILE TEXT: within 10 s the file contains TEXT
     if wait_for 10 has "$2" "$3"; then
         ok "$1"
     else
@@ -223,12 +213,12 @@ comes() { # WHAT FILE TEXT: the file has TEXT in it, and soon
 
 # --- Programs under test ------------------------------------------------------------
 
-# $BUILD/NAME/NAME beside its source, $BUILD/NAME in a variant's folder.
+# $BUILD/NAME/NAME where it is beside its source, $BUILD/NAME in a variant's folder.
 program() { # NAME
     if [ -d "$BUILD/$1" ]; then echo "$BUILD/$1/$1"; else echo "$BUILD/$1"; fi
 }
 
-# The C library's own words for an error, where libraries differ.
+# The messages for errors that C libraries word differently.
 if grep -qa -e 'ld-musl' -e 'No file descriptors available' "$(program tcpS)" 2>/dev/null
 then
     IN_USE='Address in use'
@@ -251,13 +241,13 @@ new_files() {
     : >"$ERR"
 }
 
-# Carries out COMMAND..., its stdout in OUT or where STDOUT says, its stderr in ERR.
+# Runs COMMAND, its stdout to the file $STDOUT ($OUT if that is empty), its stderr to $ERR.
 to_files() { # COMMAND...
     "$@" >"${STDOUT:-$OUT}" 2>"$ERR" 3>&-
 }
 
-# Runs a program to its end with INPUT, as `printf %b` writes it, on a pipe as stdin.
-# Sets STATUS (124 where it did not end), OUT, ERR.
+# Runs a program to its end with INPUT, written for `printf %b`, piped into it.
+# Sets STATUS (124 if it did not end in time), OUT, ERR.
 typed() { # INPUT NAME ARG...
     _input=$1
     _prog=$(program "$2")
@@ -269,18 +259,19 @@ typed() { # INPUT NAME ARG...
     STATUS=$?
 }
 
-# A client whose stdout cannot be written to says so.
-without_stdout() { # NAME ARG...
-    for _case in '/dev/full No space left on device' 'pipe Broken pipe'; do
-        STDOUT=${_case%% *}
-        [ "$STDOUT" = pipe ] && STDOUT='' SETUP=break-stdout
-        typed 'hello\n' "$@"
+# Runs COMMAND twice; the programs that it starts have a stdout that cannot be written to.
+broken_stdout() { # COMMAND...: it may read BROKEN, which stdout it is
+    for BROKEN in /dev/full 'a closed pipe'; do
+        case $BROKEN in
+        /dev/full) STDOUT=$BROKEN ;;
+        *) SETUP=break-stdout ;;
+        esac
+        "$@"
         STDOUT='' SETUP=''
-        gives "stdout ${_case%% *}: exit 1" 1 '' "$1: stdout: ${_case#* }\n"
     done
 }
 
-# Starts a program and leaves it running. Its stdin is the file STDIN (/dev/null).
+# Starts a program in the background. Its stdin is the file $STDIN (/dev/null).
 # Sets STARTED_PID, OUT, ERR.
 launch() { # NAME ARG...
     _prog=$(program "$1")
@@ -305,7 +296,8 @@ serve() { # NAME ARG...
     fi
 }
 
-# Waits for the end of a process of ours: STATUS, or "running" and then it is killed.
+# Waits for a process of ours to end. Sets STATUS; kills a process that does not end, and
+# sets STATUS to "running".
 await_end() { # PID
     _late=
     wait_for 10 over "$1" || { _late=running && kill -KILL "$1"; }
@@ -323,7 +315,7 @@ stop() { # SIGNAL: sends it to SERVER and waits for the end
     await_end "$SERVER"
 }
 
-# A client at its prompt: its keyboard is descriptor 3 of the script.
+# Starts a client whose stdin is what the script writes to its descriptor 3.
 open_client() { # NAME ARG...
     rm -f "$T/keys"
     mkfifo "$T/keys"
@@ -342,9 +334,9 @@ end_input() {
     exec 3>&-
 }
 
-# --- The other end ------------------------------------------------------------------
+# --- The peer -----------------------------------------------------------------------
 
-# Carries out the peer's words; passes where all of them went as they should.
+# Lets the peer execute its words; passes if none of them fails.
 talk() { # WHAT WORD...
     _what=$1
     shift
@@ -355,7 +347,7 @@ talk() { # WHAT WORD...
     fi
 }
 
-# Starts a scripted peer and leaves it to its words. Sets PEER_PID, PEER_OUT.
+# Starts a peer in the background. Sets PEER_PID, PEER_OUT.
 peer_start() { # WORD...
     COUNTER=$((COUNTER + 1))
     PEER_OUT=$T/$COUNTER.peer
@@ -365,7 +357,7 @@ peer_start() { # WORD...
     STARTED="$STARTED $PEER_PID"
 }
 
-# The same for one that listens: sets PEER_PORT once it can be connected to.
+# Starts a peer that listens, and waits until clients can connect. Sets PEER_PORT, too.
 peer_listen() { # WORD...
     peer_start "$@"
     wait_for 10 file_has_or_over "$PEER_OUT" "$PEER_PID"
@@ -373,13 +365,13 @@ peer_listen() { # WORD...
     PEER_PORT=${PEER_PORT:-1}
 }
 
-# Waits until a scripted peer has done its word `touch $T/NAME`.
+# Waits until a peer has executed `touch $T/NAME`.
 reached() { # NAME
     wait_for 10 [ -e "$T/$1" ]
     rm -f "$T/$1"
 }
 
-peer_ends() { # WHAT: the scripted peer came to the end of its words
+peer_ends() { # WHAT: the peer in the background executed all its words
     _status=$STATUS
     await_end "$PEER_PID"
     if [ "$STATUS" = 0 ]; then
@@ -421,15 +413,7 @@ has_threads() { # PID COUNT
     [ "$(threads "$1")" -le "$2" ]
 }
 
-waits() { # PID: how often its main thread has waited for something
-    awk '/^voluntary_ctxt_switches:/ { print $2 }' "/proc/$1/status"
-}
-
-has_waited() { # PID COUNT
-    [ "$(waits "$1")" -ge "$2" ]
-}
-
-# The descriptors of PID are soon down to this count again, its threads to the idle one.
+# Within 10 s PID has as many open descriptors as it had before, and only idle threads.
 left_nothing() { # WHAT PID DESCRIPTORS
     wait_for 10 has_descriptors "$2" "$3"
     wait_for 10 has_threads "$2" "$IDLE_THREADS"

@@ -11,7 +11,7 @@ PREFIX='->: '
 conversation 65536
 tcp_client
 
-# One address, of one family; LOCAL is where the server sees the client.
+# One address, of one family; the server sees LOCAL as the client's address.
 reaches() { # HOST SEEN(a pattern) ARGUMENTS: with @ for the server's port
     peer_listen listen "$1:0" accept who expect 'hello\n' send 'hi\n' eof
     # shellcheck disable=SC2046
@@ -36,7 +36,7 @@ if has_ipv6 '-6'; then
     reaches '[::1]' "::1 $_port" "-6 [::1]:@ [::1]:$_port"
 fi
 
-fails() { # LINE-ON-STDERR(a pattern, behind the name) ARG...
+fails() { # ERROR(a pattern, without the name) ARG...
     _line=$1
     shift
     typed '' otherTCPclient "$@"

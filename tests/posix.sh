@@ -1,10 +1,10 @@
 #!/bin/sh
-# posix.sh - the programs use nothing that C11 or POSIX.1-2008 does not have
+# posix.sh - the programs use only C11 and POSIX.1-2008
 #
-# What needs a BSD or macOS to be tried is read against the standard here: the headers,
-# the symbols that the linker is asked for, every name in capitals or with two underscores.
-# The lists hold what the programs use of the standard; a name that is on none of them
-# fails until somebody has looked it up.
+# Without a BSD or macOS to compile on, this compares with the standard: the headers, the
+# undefined symbols, every name in capitals or with two underscores. The lists contain
+# what the programs use of the standard; a name in none of them fails until somebody has
+# looked it up and added it.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -31,13 +31,13 @@ SIGTERM SIG_DFL SIG_IGN SOCK_DGRAM SOCK_STREAM SOL_SOCKET SOMAXCONN SO_KEEPALIVE
 SO_RCVTIMEO SO_REUSEADDR SO_SNDBUF SO_SNDLOWAT SO_SNDTIMEO STDIN_FILENO STDOUT_FILENO
 S_ISSOCK TCP_NODELAY _IOFBF _POSIX_C_SOURCE'
 
-# The lines of stdin that are none of the WORDS, each with KIND before it.
+# Prints the lines of stdin that are not among WORDS, each after KIND.
 strangers() { # KIND WORDS
     printf '%s\n' "$2" | tr -s ' ' '\n' | sort -u >"$T/known"
     sort -u | comm -23 - "$T/known" | sed "s|^|$1 |"
 }
 
-# The names in a C file: what stands in comments and strings is none.
+# Prints the names in a C file, without comments and strings.
 names() { # FILE
     awk 'BEGIN { RS = "\001" } {
         gsub(/"([^"\\]|\\.)*"|\047([^\047\\]|\\.)*\047|\/\*([^*]|\*+[^*\/])*\*+\//, " ")
@@ -46,8 +46,8 @@ names() { # FILE
     }' "$1" | grep '^[A-Za-z_]'
 }
 
-# The C library's names in an object file, by which the standard calls them.
-asked_for() { # FILE
+# Prints the undefined symbols of a file, as the standard names them.
+symbols_of() { # FILE
     "$CC" -std=c11 -O0 -U_FORTIFY_SOURCE -fno-stack-protector -pthread -w -c \
         -o "$T/object.o" "$1" || echo does_not_compile
     nm -u "$T/object.o" | awk '{ print $NF }' |
@@ -55,11 +55,11 @@ asked_for() { # FILE
             s/^__posix_//; s/^__sysv_//; s/^__isoc[0-9]*_//'
 }
 
-# What a file has that the standard has not. A constant of its own is NAME = VALUE. What
-# stands inside an #ifdef that asks for it may be there: how long data may stay unread.
+# Prints what a file uses that is not in the standard. NAME = VALUE is a constant of its
+# own. TCP_USER_TIMEOUT is allowed inside its own #ifdef.
 foreign() { # FILE
     sed -n 's/^ *# *include *[<"]\(.*\)\.h[>"].*/\1/p' "$1" | strangers header "$headers"
-    asked_for "$1" | strangers symbol "$symbols"
+    symbols_of "$1" | strangers symbol "$symbols"
     own=$(grep -oE '\<[A-Z][A-Z0-9_]* = ' "$1" | tr -d ' =')
     sed '/^#ifdef TCP_USER_TIMEOUT/,/^#else/d' "$1" >"$T/always.c"
     names "$T/always.c" | grep -E '^(_*[A-Z][A-Z0-9_]+|__.*)$' |
@@ -68,10 +68,10 @@ foreign() { # FILE
 
 cd "$ROOT" || exit
 for _source in */*.c; do
-    is "$(basename "$_source" .c) has nothing but C11 and POSIX" '' "$(foreign "$_source")"
+    is "$(basename "$_source" .c) uses only C11 and POSIX" '' "$(foreign "$_source")"
 done
 
-# This script sees what it is there to see.
+# The script finds what is not in the standard.
 cat >"$T/foreign.c" <<'END'
 #define _GNU_SOURCE
 #include <netinet/tcp.h>
@@ -85,7 +85,7 @@ int main(void)
     return accept4(0, 0, 0, SOCK_CLOEXEC);
 }
 END
-is 'all that is foreign is seen' 'header sys/epoll
+is 'everything that is not in the standard is found' 'header sys/epoll
 symbol accept4
 name SOCK_CLOEXEC
 name TCP_KEEPIDLE

@@ -1,5 +1,5 @@
 #!/bin/sh
-# proxy.sh - nginx with TLS in front of two wsServers, as README.md shows it
+# proxy.sh - nginx in front of two wsServers, by the commands and settings of proxy.conf
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=ws/ws.sh
@@ -9,45 +9,67 @@ PATH=$PATH:/usr/sbin # where Debian has nginx
 for tool in nginx openssl curl; do
     need "$tool" 'nginx in front of wsServer' || finish
 done
-possible 'nginx in front of wsServer' 'root may not become www-data here' \
+possible 'nginx in front of wsServer' 'root may not change to another user here' \
     sh -c "[ $(id -u) != 0 ] || '$PEER' user $OTHER_USER run true" || finish
-serve wsServer 127.0.0.1:0
-FIRST=$SERVER FIRST_PORT=$PORT FIRST_OUT=$OUT
-serve wsServer 127.0.0.1:0
-FRONT=$("$PEER" free-port)
-URL=https://localhost:$FRONT
-CERT=$T/build/cert.pem
-CONF=$T/build/proxy.conf
 
-# README's file, with other ports; for one who is not root, with other folders.
-mkdir "$T/build"
-awk '/^```/ { on = $0 == "```nginx"; next } on' "$ROOT/README.md" |
-    sed "s/8443/$FRONT/; s/:1234/:$FIRST_PORT/; s/:1235/:$PORT/" >"$CONF"
-at_most 'lines of the configuration' 30 "$(lines "$CONF")"
-if [ ! -w /var/lib/nginx ]; then
-    for kind in client_body proxy fastcgi uwsgi scgi; do
-        sed -i "/^user/d; s/^http {/&\n    ${kind}_temp_path $kind;/" "$CONF"
-    done
-fi
-from_readme() { # COMMAND: becomes it, in $T, with the arguments that README has for it
-    cd "$T" && eval "exec $(awk "/^    $1 /, !/\\\\$/" "$ROOT/README.md")"
+# Print the commands in the head of proxy.conf that run PROGRAM, with our ports.
+commands() { # PROGRAM
+    sed -n 's/^#   //p' "$ROOT/tests/proxy.conf" |
+        sed -e ':more' -e '/\\$/{N; s/\\\n *//; b more' -e '}' |
+        awk -v program="$1" '$1 == program' | our_ports
 }
-(from_readme openssl) >"$T/openssl" 2>&1 || fail 'a certificate' "$(cat "$T/openssl")"
-(from_readme nginx) >"$T/nginx" 2>&1 &
+our_ports() {
+    sed "s/8443/$TLS_PORT/g; s/8080/$PLAIN_PORT/g"
+}
+TLS_PORT=$("$PEER" free-port)
+PLAIN_PORT=$("$PEER" free-port)
+URL=https://localhost:$TLS_PORT
+PLAIN_URL=http://localhost:$PLAIN_PORT
+
+# The wsServers, on free ports.
+commands wsServer/wsServer | sed 's/^[^ ]* //; s/:123[45]$/:0/' >"$T/servers"
+is 'proxy.conf starts two wsServers' '2' "$(lines "$T/servers")"
+serve wsServer "$(sed -n 1p "$T/servers")"
+FIRST=$SERVER FIRST_PORT=$PORT FIRST_OUT=$OUT
+serve wsServer "$(sed -n 2p "$T/servers")"
+
+# proxy.conf with our ports, in a copy of the folders that its commands need.
+mkdir "$T/tests"
+CERT=$T/build/cert.pem
+our_ports <"$ROOT/tests/proxy.conf" |
+    sed "s/:1234/:$FIRST_PORT/; s/:1235/:$PORT/" >"$T/tests/proxy.conf"
+cd "$T" || exit
+for command in mkdir openssl; do
+    eval "$(commands $command)" >"$T/said" 2>&1
+    is "$command: exit 0" 0 "$?"
+done
+(eval "exec $(commands nginx)") >"$T/nginx" 2>&1 &
 NGINX=$!
 STARTED="$STARTED $NGINX"
-# Ended by KILL, as in clean_up, it would leave its worker behind.
+# clean_up kills with SIGKILL, which would leave nginx's worker running.
 trap 'kill "$NGINX" 2>/dev/null; await_end "$NGINX"; clean_up' EXIT
-wait_for 10 "$PEER" connect "127.0.0.1:$FRONT" 2>/dev/null
+wait_for 10 "$PEER" connect "127.0.0.1:$TLS_PORT" 2>/dev/null
 if over "$NGINX"; then
     fail 'nginx starts, in the foreground' "$(cat "$T/nginx")"
     finish
 fi
-like 'the page by https' '<!DOCTYPE html>*' \
-    "$(curl -q -sS -m $((20 * SLOW)) --noproxy '*' --cacert "$CERT" "$URL/" 2>&1)"
 
-# Opens a WebSocket, says hi and Close; what comes back ends with both.
-TALK="GET /ws HTTP/1.1\r\nHost: localhost:$FRONT\r\nOrigin: $URL\r\n\
+fetch() { # CURL-ARGUMENT...
+    curl -q -sS -m $((20 * SLOW)) --noproxy '*' --cacert "$CERT" "$@" 2>&1
+}
+fetch "$URL/" >"$T/page"
+like 'https: the page' '<!DOCTYPE html>*' "$(cat "$T/page")"
+fetch "$PLAIN_URL/" >"$T/plain-page"
+is 'http: the same page' "$(cat "$T/page")" "$(cat "$T/plain-page")"
+for url in "$URL" "$PLAIN_URL"; do
+    fetch -I "$url/" | tr -d '\r' >"$T/head"
+    is "${url%%:*}: HEAD returns the length of the page" \
+        "HTTP/1.1 200 OK Content-Length: $(wc -c <"$T/page" | tr -d ' ')" \
+        "$(sed -n 1p "$T/head") $(grep '^Content-Length:' "$T/head")"
+done
+
+# Opens a WebSocket, sends hi and Close; the reply ends with both.
+TALK="GET /ws HTTP/1.1\r\nHost: localhost:$TLS_PORT\r\nOrigin: $URL\r\n\
 Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\
 \0201\0202\0\0\0\0hi\0210\0202\0\0\0\0\0003\0350"
@@ -55,14 +77,30 @@ BACK='\0201\0002hi\0210\0002\0003\0350'
 four_talks() { # WHAT
     for _ in 1 2 3 4; do
         printf '%b' "$TALK" | timeout $((20 * SLOW)) openssl s_client -quiet \
-            -connect "localhost:$FRONT" -CAfile "$CERT" -verify_return_error \
+            -connect "localhost:$TLS_PORT" -CAfile "$CERT" -verify_return_error \
             -verify_hostname localhost 2>/dev/null | tail -c 8
     done >"$T/back"
     file_is "$1" "$T/back" "$BACK$BACK$BACK$BACK"
 }
-four_talks 'four WebSockets by wss'
-is 'the two servers took turns' '2 and 2' \
+four_talks 'wss: four WebSockets'
+is 'the two servers take turns' '2 and 2' \
     "$(grep -c '^Connection' "$FIRST_OUT") and $(grep -c '^Connection' "$OUT")"
+
+# wsClient, as in proxy.conf, and without a host name. nginx answers 400 to a Host that it
+# does not accept.
+ECHOING=$OUT
+commands wsClient/wsClient | sed 's/^[^ ]* //' >"$T/clients"
+true_that 'proxy.conf starts a wsClient' has_line "$T/clients"
+echo ":$PLAIN_PORT /ws" >>"$T/clients"
+while read -r address path <&9; do
+    typed 'hello\n안녕하세요\n' wsClient "$address" "$path"
+    gives "ws: wsClient $(echo "$address" | sed "s/$PLAIN_PORT/PORT/") $path" 0 \
+        "Connecting to: $address at $path\nReceived: hello\nReceived: 안녕하세요\n" ''
+done 9<"$T/clients"
+for out in "$FIRST_OUT" "$ECHOING"; do
+    grep -c '^Received: hello' "$out"
+done >"$T/echoed"
+file_is 'ws: each server has echoed once' "$T/echoed" '1\n1\n'
 
 # The browser trusts the certificate's key, which nobody has signed, and no other.
 KEY=$(openssl x509 -in "$CERT" -noout -pubkey | openssl pkey -pubin -outform der |
@@ -78,15 +116,15 @@ browses browser
 
 kill "$FIRST"
 await_end "$FIRST"
-is 'one server is ended' 143 "$STATUS"
-four_talks 'the other one has four more WebSockets'
+is 'SIGTERM ends one server' 143 "$STATUS"
+four_talks 'wss: the other server accepts four more WebSockets'
 browses 'browser, one server left'
 
 kill "$NGINX"
 await_end "$NGINX"
 trap clean_up EXIT
 is 'SIGTERM: nginx exits with 0' 0 "$STATUS"
-is 'nginx tells only of the server that is not there' '' \
+is 'nginx complains only of the server that has ended' '' \
     "$(grep -v "connect() failed (111: .*//127.0.0.1:$FIRST_PORT/" "$T/nginx")"
 
 finish

@@ -1,14 +1,14 @@
-# readme.sh - what README.md shows, for the scripts that hold it: nc.sh and docs.sh
+# readme.sh - reads README.md and runs its commands in two windows, for docs.sh and nc.sh
 # shellcheck shell=sh disable=SC2034,SC2154
 
 README=$ROOT/README.md
-[ "$BUILD" = "$ROOT" ] || finish # README is about the build beside the sources
+[ "$BUILD" = "$ROOT" ] || finish # README is about the build next to the sources
 
 wrong() { # MESSAGE
     fail "$SESSION" "$1; the windows: $(cat "$dir/0" "$dir/1")"
 }
 
-# The rows of the table whose first column has this heading: CELL|CELL...
+# Print the rows of the table whose first column has this heading: CELL|CELL...
 rows() { # HEADING [FILE]
     awk -F ' *\\| *' -v OFS='|' -v heading="$1" '
         $2 == heading { at = NR + 1 }
@@ -16,42 +16,59 @@ rows() { # HEADING [FILE]
         at && NR > at { print $2, $3, $4, $5, $6, $7 }' "${2:-$README}"
 }
 
-# What stands as code in a text, a line each.
+# Print what a text has as code, one span per line.
 spans() { # TEXT
     # shellcheck disable=SC2016 # no expansion is meant
     printf '%s\n' "$1" | grep -o '`[^`]*`' | tr -d '`'
 }
 
-# A command of README with a free port and a path of ours.
+# Print a command of README with a free port and a path of ours.
 ours() { # COMMAND
     printf '%s\n' "$1" | sed "s/1234/$PORT/g; s,/tmp/echo,$T/echo,g"
 }
 
-# A regular expression for a line that README shows: times and bare numbers vary.
+# Print a regular expression for a line that README shows: times and bare numbers vary.
 pattern() { # LINE
     printf '%s\n' "$1" | sed 's/[].[*\\^$]/\\&/g; s/^[0-9][0-9]*$/[0-9][0-9]*/
         s/20[0-9-]*T[0-9:]*Z/20[0-9-]*T[0-9:]*[-+Z][0-9:]*/'
 }
 
-# Something listens at PORT, or at the path.
+# Something listens on PORT, or on the path.
 listens() {
     [ -S "$T/echo" ] || grep -qi "^ *[0-9]*: [0-9A-F]*:$(printf %04X "$PORT") 0*:0000 " \
         /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6
 }
 
-# Two windows, as README's tables of nc have them: what is typed in the second one, the
-# answer of a person in the first one, and how a line of the second one then has to begin.
-converse() { # WHAT FIRST SECOND TYPED ANSWER SEEN(a regular expression)
+# Open a window with a command of README. Only the shell can run a pipe; timeout passes
+# the signal of close_windows on to all of it.
+open_command() { # WINDOW COMMAND
+    case $2 in
+    *' | '*) open_window "$1" piped_nc "$(ours "$2")" ;;
+    *)
+        # shellcheck disable=SC2046 # words
+        open_window "$1" $(ours "$2")
+        ;;
+    esac
+}
+piped_nc() { # COMMAND: open_window does not wait for what is named nc to print something
+    exec timeout $((60 * SLOW)) sh -c "$1"
+}
+
+# Run two commands in two windows, as README's table of nc has them. Type TYPED into the
+# second one and, when the first one shows it or, if AFTER is given, when the second one
+# shows that, ANSWER into the first one. Then a line of the second one has to begin with
+# SEEN. Leaves the windows open.
+open_pair() { # WHAT FIRST SECOND TYPED ANSWER SEEN(a regular expression) [AFTER]
     SESSION=$1
     rm -f "$T/echo"
-    # shellcheck disable=SC2046 # words
-    open_window 0 $(ours "$2")
+    open_command 0 "$2"
     wait_for 10 listens || fail "$1" "nobody listens: $2"
-    # shellcheck disable=SC2046
-    open_window 1 $(ours "$3")
+    open_command 1 "$3"
     [ -z "$4" ] || printf '%b\n' "$4" >&4 2>/dev/null
     if [ -n "$5" ]; then
         wait_for 10 has "$T/0" "${4:-GET}" || fail "$1" "not in the first window: $4"
+        [ -z "${7:-}" ] || wait_for 10 has "$T/1" "$7" ||
+            fail "$1" "not in the second window: $7"
         printf '%b\n' "$5" >&3 2>/dev/null
     fi
     if wait_for 10 grep -q "^\(>> \)*$6" "$T/1"; then
@@ -59,5 +76,8 @@ converse() { # WHAT FIRST SECOND TYPED ANSWER SEEN(a regular expression)
     else
         fail "$1" "$6" "$(cat "$T/1")"
     fi
+}
+converse() { # as open_pair, and closes the windows
+    open_pair "$@"
     close_windows
 }

@@ -1,13 +1,13 @@
 #!/bin/sh
-# same.sh - what stands in two programs has one text
+# same.sh - copies of a function are identical
 #
-# A function or a struct that two programs define under one name is the same in all of
-# them, byte for byte, with the comment right above it. There is no list: every name that
-# is defined twice is compared.
+# A function or a struct that several programs define under one name is the same in all of
+# them, byte for byte, with the comment above it. There is no list: the script compares
+# every name that is defined twice.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# A program's own: only the name is the same.
+# Functions that differ from program to program.
 OWN=' main talk handle_connection serve handshake write_frame '
 
 # Writes each definition at file scope to FOLDER/NAME/PROGRAM.
@@ -49,7 +49,7 @@ take_apart() { # FOLDER FILE
     ' "$2"
 }
 
-# A line for each name that two FILEs define: same or differs, the name, the programs.
+# Prints a line for each name that two FILEs define: same or differs, name, programs.
 compare() { # FILE...
     cd "$T" && rm -rf defs && mkdir defs || exit
     for _file in "$@"; do
@@ -78,7 +78,7 @@ while read -r _verdict _name _programs; do
 done <"$T/found"
 true_that 'there are copies to compare' [ -s "$T/found" ]
 
-# This script sees what it is there to see.
+# The script finds differences.
 cat >"$T/a.c" <<'END'
 enum { LIMIT = 1 };
 struct pair {
@@ -100,10 +100,10 @@ int main(void)
     return 1;
 }
 END
-is 'no copies are seen as none' '' "$(compare "$T/a.c")"
+is 'one file has no copies' '' "$(compare "$T/a.c")"
 while IFS='|' read -r _what _change _expected; do
     sed "$_change" "$T/a.c" >"$T/b.c"
-    is "$_what is seen" "$_expected" "$(compare "$T/a.c" "$T/b.c" | grep '^differs')"
+    is "$_what is found" "$_expected" "$(compare "$T/a.c" "$T/b.c" | grep '^differs')"
 done <<'CHANGES'
 no difference|s/return 1/return 2/; s/LIMIT = 1/LIMIT = 2/|
 another struct|s/two/three/|differs pair a b

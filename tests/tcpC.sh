@@ -11,10 +11,10 @@ PREFIX='->: '
 conversation 65536
 tcp_client
 
-# A name with several addresses, in a hosts file that only the program sees.
+# A name with several addresses, in a hosts file for this program only.
 printf '127.0.0.2 many.test\n127.0.0.3 many.test\n' >"$T/hosts"
 has_ipv6 'a name with an IPv6 address' && echo '::1 many.test' >>"$T/hosts"
-# A link-local address without its link leads nowhere: getaddrinfo() puts it last.
+# A link-local address without a scope is unreachable: getaddrinfo() puts it last.
 printf '127.0.0.2 far.test\nfe80::1 far.test\n' >>"$T/hosts"
 cat >"$T/with-hosts" <<END
 #!/bin/sh
@@ -22,7 +22,7 @@ mount --bind "$T/hosts" /etc/hosts && exec "\$@"
 END
 chmod +x "$T/with-hosts"
 
-# The server is at WHERE, the client is told NAME.
+# The server is at WHERE; the client's argument is NAME.
 reaches() { # NAME WHERE
     case $2 in
     \[*) has_ipv6 "$1:PORT leads to a server at $2" || return ;;
@@ -36,7 +36,7 @@ reaches '[::1]' '[::1]'
 reaches localhost 127.0.0.1
 reaches '' 127.0.0.1
 # shellcheck disable=SC2016
-if possible 'a name with several addresses' 'mounting is for root' \
+if possible 'a name with several addresses' 'only root can mount' \
     unshare -m "$T/with-hosts" true; then
     _run=$RUN_WITH
     RUN_WITH="unshare -m $T/with-hosts $RUN_WITH"

@@ -40,11 +40,11 @@ for _case in '000 TERM 143' '022 INT 130' '077 HUP 129'; do
     is "SIG$2 ends it, and the file is removed" "$3, the file is removed" \
         "$(how_it_ended)"
 done
-if possible 'another user' 'becoming another user is for root' \
+if possible 'another user' 'only root can become another user' \
     "$PEER" user "$OTHER_USER" run true; then
     begin
     "$PEER" user "$OTHER_USER" connect "$WHERE" 2>"$T/why"
-    like 'another user is not let in' '*Permission denied' "$(cat "$T/why")"
+    like 'another user cannot connect' '*Permission denied' "$(cat "$T/why")"
     stop TERM
 fi
 _run=$RUN_WITH
@@ -56,31 +56,31 @@ served 'nohup: SIGHUP stays ignored'
 stop TERM
 is 'nohup: SIGTERM ends it' '143, the file is removed' "$(how_it_ended)"
 
-# A socket nobody listens on is replaced.
+# A socket on which nobody listens is replaced.
 begin
 kill -KILL "$SERVER"
 await_end "$SERVER"
 is 'a server that was killed leaves its socket' '600 socket' "$(mode_and_kind)"
 begin
-served 'a socket nobody listens on is replaced'
-is 'and the mode is right' '600 socket' "$(mode_and_kind)"
+served 'a socket on which nobody listens is replaced'
+is 'the new socket has the same mode' '600 socket' "$(mode_and_kind)"
 stop TERM
 
-# At its end a server removes its own file only.
+# A server removes only its own file.
 begin
 _first=$SERVER
 rm "$WHERE"
 begin
 kill "$_first"
 await_end "$_first"
-served 'a server that has taken the path of another keeps it'
+served 'a server that ends does not remove the socket of its successor'
 mv "$WHERE" "$T/moved"
 echo precious >"$WHERE"
 stop TERM
 is 'a text file in the place of the socket is not removed' precious "$(cat "$WHERE")"
 rm "$WHERE" "$T/moved"
 
-# What stands at PATH and no dead socket is an error, and untouched.
+# Anything at PATH but a dead socket is an error, and untouched.
 state() {
     stat -c '%F %A %i %s %y' "$WHERE"
     cat "$T/target"
@@ -101,7 +101,7 @@ for _make in "cp $T/target" mkdir mkfifo "ln -s $T/target" "ln -s $T/dead" \
 done
 begin
 in_use 'a server'
-served 'the first one serves on'
+served 'the first server still serves'
 stop TERM
 for _words in "listen-udp $WHERE" "backlog 0 listen $WHERE connect $WHERE"; do
     # shellcheck disable=SC2086
@@ -110,11 +110,11 @@ for _words in "listen-udp $WHERE" "backlog 0 listen $WHERE connect $WHERE"; do
     in_use "the socket of \"$_words\""
     : >"$T/go"
     peer_ends "the owner of \"$_words\""
-    rm "$T/go" "$WHERE"
+    rm "$WHERE"
 done
 
-# Where PATH is nothing to listen on, and how long it may be: with its NUL 108 bytes.
-pad() { # LENGTH: a path so long below $T
+# Paths that are no place for a socket, or too long: with its NUL it may have 108 bytes.
+pad() { # LENGTH: prints a path of this length below $T
     printf '%s/' "$T"
     head -c $(($1 - ${#T} - 1)) /dev/zero | tr '\0' p
 }
@@ -142,27 +142,20 @@ WHERE=$T/socket
 # --- Many clients -------------------------------------------------------------------
 
 begin
-talk 'clients at once, each its own echo; STOP is a line as any' \
+talk 'clients at once, each its own echo; STOP is a line like any other' \
     connect "$WHERE" send one connect "$WHERE" send two connect "$WHERE" send 'STOP\n' \
     use 1 expect two use 0 expect one use 2 expect 'STOP\n' send on expect on \
     shut eof use 0 shut eof use 1 shut eof
 _fds=$(descriptors "$SERVER")
 stop TERM
 begin -q
-talk 'a crowd of clients' deadline 60 crowd "$CROWD" "$WHERE" echo 0 shut
-left_nothing 'a crowd of clients leave nothing' "$SERVER" "$_fds"
+talk 'a crowd of clients' deadline 60 \
+    repeat "$CROWD" connect "$WHERE" send 'one\ntwo\n' . \
+    each expect 'one\ntwo\n' . each send 'three\n' expect 'three\n' shut closed close
+left_nothing 'a crowd leaves nothing open' "$SERVER" "$_fds"
 stop TERM
-
 SETUP='files 20'
-begin -q
-SETUP=
-peer_start deadline 60 queue 40 "$WHERE" "$T/go"
-comes 'ulimit -n 20, 40 clients: it says so' "$ERR" "unixSocket: accept: $NO_FILES"
-: >"$T/go"
-peer_ends 'ulimit -n 20, 40 clients: each is answered when others have left'
-rm "$T/go"
-served 'ulimit -n 20: the next client is served'
-stop TERM
+too_many 'ulimit -n 20, 40 clients' 40 "accept: $NO_FILES"
 
 # --- The client ---------------------------------------------------------------------
 
@@ -171,17 +164,14 @@ PREFIX='Read: '
 conversation 131072
 
 sessions <<'END'
-STOP is sent, its echo printed, then a farewell|hello\nSTOP\nmore\n|>> @hello\n>> @STOP\nExiting UNIX domain socket client!\n|echo 100
+STOP is sent, its echo printed, then the exit message|hello\nSTOP\nmore\n|>> @hello\n>> @STOP\nExiting UNIX domain socket client!\n|echo 100
 STOP waits for its echo|STOP\n|>> @STOP\nExiting UNIX domain socket client!\n|expect STOP\n nothing send-each STOP\n eof
 STOP without a newline, white space around it| \tSTOP\r|>> @ \tSTOP\nExiting UNIX domain socket client!\n|echo 100
 STOPS is not STOP|STOPS\n|>> @STOPS\n>> \n|echo 100
 five lines without a wait between them|1\n2\n3\n4\n5\n|>> @1\n>> @2\n>> @3\n>> @4\n>> @5\n>> \n|echo 100
 END
-listening expect 'STOP\n' close
-typed 'STOP\n' unixSocket "$TARGET"
-gives 'the server closes instead of echoing STOP: exit 1' 1 '>> ' \
-    'unixSocket: server: connection closed\n'
-peer_ends 'the server closes instead of echoing STOP: on the wire'
+session 'the server closes instead of echoing STOP: exit 1' 'STOP\n' 1 '>> ' \
+    'unixSocket: server: connection closed\n' expect 'STOP\n' close
 
 begin
 _server_out=$OUT

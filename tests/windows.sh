@@ -1,16 +1,16 @@
-# windows.sh - programs at their terminals, for demo, docs.sh, nc.sh and trace
+# windows.sh - programs at their terminals, for demo, docs.sh, nc.sh and trace; waiting
 # shellcheck shell=sh disable=SC2154
 #
-# A window is a file, $dir/0 to $dir/2, that a program and the person at its keyboard both
-# append to, as on a terminal. The script that sources this has $dir, a folder, and a
-# function wrong MESSAGE, for what is not as it should be. The keyboards are descriptors 3
-# to 5. Nothing here needs more than a shell and the utilities of POSIX.
+# A window is a file, $dir/0 to $dir/2, to which a program and the person at its keyboard
+# both append, as on a terminal. The script that sources this has $dir, a folder, and a
+# function wrong MESSAGE, which reports an error. The keyboards are descriptors 3 to 5. A
+# shell and the utilities of POSIX are enough for all of this.
 
-trap : PIPE # someone may type to a program that has ended
+trap : PIPE # the program that is typed to may have ended
 
-# Make a folder of our own and set dir to it. Sockets are made in it, whose path may have
-# 107 bytes (on macOS 103), and commands that name it are split at blanks: so a TMPDIR
-# that is long or has blanks does not serve.
+# Create a folder of our own and set dir to it. It will hold sockets, whose path is
+# limited to 107 bytes (103 on macOS), and commands that contain its name are split at
+# blanks. So a TMPDIR that is long or has blanks is not used.
 make_dir() { # NAME
     case ${TMPDIR:-/tmp} in
     *[!A-Za-z0-9/._-]* | ?????????????????????????????????????????????????*) base=/tmp ;;
@@ -24,22 +24,19 @@ make_dir() { # NAME
     return 1
 }
 
-# Wait a moment. POSIX knows whole seconds only.
-pause() {
-    sleep 0.05 2>/dev/null || sleep 1
-}
-
-# Try COMMAND until it is true, for about 10 s.
-soon() { # COMMAND...
-    tries=$((200 * ${TEST_SLOW:-1}))
+# Wait until COMMAND is true, but about SECONDS at most. The only place that sleeps; POSIX
+# has whole seconds only.
+wait_for() { # SECONDS COMMAND...
+    tries=$(($1 * 20 * ${TEST_SLOW:-1}))
+    shift
     until "$@"; do
         tries=$((tries - 1))
-        [ $tries -gt 0 ] || return 1
-        pause
+        [ "$tries" -gt 0 ] || return 1
+        sleep 0.05 2>/dev/null || sleep 1
     done
 }
 
-# All that is in the window matches PATTERN; a prompt may follow.
+# The contents of the window match PATTERN; a prompt may follow.
 matches() { # WINDOW PATTERN
     # shellcheck disable=SC2254 # a pattern, not a text
     case $(cat "$dir/$1") in $2 | $2'
@@ -47,15 +44,15 @@ matches() { # WINDOW PATTERN
 }
 
 shows() { # WINDOW PATTERN
-    soon matches "$1" "$2" || {
+    wait_for 10 matches "$1" "$2" || {
         wrong "window $1 should show: $2"
         return 1
     }
 }
 
-# Start a program in a window, and wait for its first words; nc has none. Its process ID
-# is in $dir/pid0 to $dir/pid2, and its exit status, once it has ended, in $dir/status0 to
-# $dir/status2: wait would wait for ever for one that hangs.
+# Start a program in a window and wait for its first output (nc prints nothing). Its
+# process ID is in $dir/pid0 to $dir/pid2, and its exit status, once it has ended, in
+# $dir/status0 to $dir/status2: wait would block for ever on a program that hangs.
 open_window() { # WINDOW COMMAND...
     window=$1
     shift
@@ -65,7 +62,7 @@ open_window() { # WINDOW COMMAND...
     {
         "$@" <"$dir/keys" >>"$dir/$window" 2>&1 3>&- 4>&- 5>&- &
         echo $! >"$dir/pid$window"
-        wait $! 2>/dev/null # without a word of the shell where it was killed
+        wait $! 2>/dev/null # without a message of the shell if it was killed
         echo $? >"$dir/status$window"
     } 3>&- 4>&- 5>&- &
     eval "exec $((window + 3))>'$dir/keys'"
@@ -77,7 +74,7 @@ open_window() { # WINDOW COMMAND...
     esac
 }
 
-# Type LINE; then the window has to show ANSWER, and no more.
+# Type LINE; the window must then show ANSWER and nothing else.
 enter() { # WINDOW LINE ANSWER(a pattern)
     printf '%s\n' "$2" >>"$dir/$1"
     printf '%s\n' "$2" >&$(($1 + 3))
@@ -85,10 +82,10 @@ enter() { # WINDOW LINE ANSWER(a pattern)
 $3}"
 }
 
-# End the input; the program has to end well.
+# End the input; the program must exit with 0.
 leave() { # WINDOW
     eval "exec $(($1 + 3))>&-"
-    soon [ -s "$dir/status$1" ] || {
+    wait_for 10 [ -s "$dir/status$1" ] || {
         wrong "window $1: it does not end"
         return 1
     }
@@ -96,14 +93,14 @@ leave() { # WINDOW
         wrong "window $1: it ended with $(cat "$dir/status$1")"
 }
 
-# Press ctrl-C; then the program has to end, however it does that.
+# Press ctrl-C; the program must end, with any status.
 interrupt() { # WINDOW
     echo '^C' >>"$dir/$1"
     kill "$(cat "$dir/pid$1")"
-    soon [ -s "$dir/status$1" ] || wrong "window $1: it does not end"
+    wait_for 10 [ -s "$dir/status$1" ] || wrong "window $1: it does not end"
 }
 
-# End what still runs in windows.
+# End the programs that still run in windows.
 close_windows() {
     exec 3>&- 4>&- 5>&-
     for window in 0 1 2; do

@@ -7,7 +7,7 @@
 
 start_checks server "$(program wsServer)"
 
-# Who comes, and where it listens.
+# Who connects, and where it listens.
 HELLO='GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n'
 WELCOME='Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n'
 echoed() { # WHAT WHERE
@@ -57,12 +57,12 @@ if need curl 'the page and the refusals'; then
     head -c 3000000 /dev/zero >"$T/large"
     ask 'the page, to curl -I' 200 text/html / -I
     is 'curl -I gets no body' '' "$(grep -i '<html' "$T/body")"
-    ask 'POST of 3 MB: the answer is not lost' 405 text/plain / -H 'Expect:' \
+    ask 'POST of 3 MB: the response is not lost' 405 text/plain / -H 'Expect:' \
         --data-binary "@$T/large"
 fi
 stop TERM
 
-# stdout gone or full.
+# stdout closed or full.
 for STDOUT in /dev/full pipe; do
     _title="stdout $STDOUT"
     [ "$STDOUT" = pipe ] && STDOUT='' SETUP=break-stdout
@@ -81,7 +81,7 @@ if can browser 'a browser' && need "$PYTHON" 'a browser' &&
     need chromium 'a browser'; then
     mkdir -p "$ROOT/build"
     start_report "$PYTHON" "$WS/browser.py" 'wsServer: browser' "http://127.0.0.1:$PORT" \
-        "$ROOT/build/wsServer.png"
+        "$ROOT/build/wsServer"
 fi
 end_reports
 stop TERM

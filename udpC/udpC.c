@@ -13,7 +13,7 @@
  *
  * Unlike the chapter's version, it does not wait for ever, does not mistake a late reply
  * for the reply to the next line, and says what is wrong with an address.
- * Read main() first, at the bottom, then upwards.
+ * Read main() first, at the bottom, then upwards; beside it, the man page udp(7).
  */
 #define _POSIX_C_SOURCE 200809L
 #include <ctype.h>

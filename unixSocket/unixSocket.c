@@ -328,8 +328,8 @@ static void print_reply(struct linebuf *server)
     print_line(reply_prefix, line, length);
 }
 
-/* Tell the server that nothing more will come, and print what it still has to say, until
-   it closes the connection, too, or is silent for 2 s. */
+/* Half-close: send FIN, but go on reading, which close() would end. Print what the server
+   still sends, until it closes, too, or is silent for 2 s. */
 static void finish_reading(struct linebuf *server, const char *prefix)
 {
     shutdown(server->fd, SHUT_WR);

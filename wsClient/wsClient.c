@@ -560,7 +560,7 @@ static int read_payload(struct websocket *ws)
 {
     do {
         if (ws->length == ws->capacity && ws->capacity < MESSAGE_LIMIT) {
-            const size_t capacity = ws->capacity > 0 ? 2 * ws->capacity : 4096;
+            const size_t capacity = ws->capacity > 0 ? 2 * ws->capacity : 256;
             unsigned char *message = realloc(ws->message, capacity);
             if (message == NULL)
                 return fail(ws, 1011, "out of memory");
@@ -892,8 +892,9 @@ static void send_next(struct session *s)
         return;
     }
     send_close(&s->ws, 1000);
-    sigaction(SIGINT, &s->old_sigint, NULL); /* another one need not wait */
+    s->user.start = s->user.end; /* half a line, after SIGINT, is dropped */
     s->last_heard = now_ms();
+    sigaction(SIGINT, &s->old_sigint, NULL); /* another one need not wait */
 }
 
 /* How many milliseconds the server may be silent: it owes us a Close, or the rest of a
@@ -981,14 +982,13 @@ static void exchange(struct session *s)
     }
 }
 
-/* Is there a line on stdin that has not been sent? */
+/* Is there something on stdin that has not been sent? */
 static bool input_left(struct session *s)
 {
     struct pollfd in = {s->user.fd, POLLIN, 0};
     if (!s->echo && !s->user.eof && s->line == NULL && poll(&in, 1, 0) > 0)
         fill(&s->user);
-    take_line(s);
-    return s->line != NULL;
+    return s->line != NULL || s->user.start < s->user.end;
 }
 
 /* Report how the connection ended, unless it was closed normally. Returns the exit
@@ -1023,8 +1023,8 @@ static void lingering_close(FILE *stream)
     fflush(stream);
     shutdown(in.fd, SHUT_WR); /* sends FIN; we can still read */
     while (time(NULL) - start <= 2 && poll(&in, 1, 2000) > 0 &&
-           read(in.fd, discarded, sizeof discarded) > 0)
-        ;
+           read(in.fd, discarded, sizeof discarded) != 0)
+        ; /* after an error comes the end; EINTR is none */
     fclose(stream);
 }
 

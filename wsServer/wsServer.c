@@ -162,9 +162,9 @@ static const char *split_host_port(const char *address, char host[HOST_SIZE])
     return port;
 }
 
-/* Make a socket of one address family, and look up the address to bind it to. Returns -1
-   if this machine or HOST has no addresses of that family, and why: of two attempts, the
-   one that got further decides. */
+/* Make a socket of one address family, and look up the address to bind it to, its port in
+   network byte order (so no htons() here). Returns -1 if this machine or HOST has no such
+   address, and why: of two attempts, the one that got further decides. */
 static int make_socket(int family, const char *host, const char *port,
                        struct addrinfo **ai, const char **why)
 {
@@ -513,7 +513,7 @@ static int read_payload(struct websocket *ws)
 {
     do {
         if (ws->length == ws->capacity && ws->capacity < MESSAGE_LIMIT) {
-            const size_t capacity = ws->capacity > 0 ? 2 * ws->capacity : 4096;
+            const size_t capacity = ws->capacity > 0 ? 2 * ws->capacity : 256;
             unsigned char *message = realloc(ws->message, capacity);
             if (message == NULL)
                 return fail(ws, 1011, "out of memory");
@@ -1082,8 +1082,8 @@ static void lingering_close(FILE *stream)
     fflush(stream);
     shutdown(in.fd, SHUT_WR); /* sends FIN; we can still read */
     while (time(NULL) - start <= 2 && poll(&in, 1, 2000) > 0 &&
-           read(in.fd, discarded, sizeof discarded) > 0)
-        ;
+           read(in.fd, discarded, sizeof discarded) != 0)
+        ; /* after an error comes the end; EINTR is none */
     fclose(stream);
 }
 
@@ -1092,8 +1092,6 @@ static void *handle_connection(void *argument)
 {
     struct connection *c = argument;
     struct websocket *ws = &c->ws;
-    while ((ws->out = fdopen(ws->fd, "w")) == NULL)
-        wait_for_resources("fdopen", errno);
     setvbuf(ws->out, ws->out_buffer, _IOFBF, sizeof ws->out_buffer);
     limit_writes(ws->fd);
     if (handshake(c)) {
@@ -1152,6 +1150,8 @@ static _Noreturn void serve(int listener)
             wait_for_resources("malloc", errno);
         memset(c, 0, offsetof(struct connection, ws.in)); /* do not touch the rest */
         c->ws.fd = accept_client(listener, c->address);
+        while ((c->ws.out = fdopen(c->ws.fd, "w")) == NULL)
+            wait_for_resources("fdopen", errno);
         pthread_t thread;
         while ((error = pthread_create(&thread, &attributes, handle_connection, c)))
             wait_for_resources("pthread_create", error);

@@ -1,27 +1,22 @@
 /* floor.c - what a thread for each connection costs when it does nothing else
  *
  *     cc -std=c11 -O2 -pthread -o floor floor.c
- *     floor echo 0     (or text) every byte goes back (a TCP port, or a path)
- *     floor line 0     an answer for each newline, one write for each read
- *     floor date 0     the same, the answer being a date
- *     floor udp 0      a number for each datagram: recvfrom and sendto
- *     floor echo 0 print   (or udp) the same, and every block goes to stdout
+ *     floor WORK PORT|/PATH
  *
  * The bare servers that the suite's own are measured against: blocking calls, no checks,
- * no limits.
+ * no limits. WORK is
+ *     echo    every byte is sent back
+ *     text    the same, and every block is written to stdout
+ *     line    a reply for each newline, one write for each read
+ *     udp     a number for each datagram; both are written to stdout
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
+#include "address.h"
 #include <err.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum { STACK = 64 * 1024, LINES = 256 };
@@ -33,31 +28,36 @@ struct client {
 };
 
 static const char *work;
-static bool printing;
+
+static bool is(const char *name)
+{
+    return strcmp(work, name) == 0;
+}
 
 static void print(const char *data, ssize_t n)
 {
-    if (printing && write(STDOUT_FILENO, data, (size_t)n) < 0)
+    if (write(STDOUT_FILENO, data, (size_t)n) < 0)
         err(1, "stdout");
 }
 
 static void echo(struct client *c)
 {
+    bool printing = is("text");
     ssize_t n;
     while ((n = read(c->fd, c->buffer, sizeof c->buffer)) > 0 &&
            write(c->fd, c->buffer, (size_t)n) == n)
-        print(c->buffer, n);
+        if (printing)
+            print(c->buffer, n);
 }
 
-/* Answers lie ready in a row: as many as there were newlines go out in one write. */
+/* Replies are prepared in a row: one write sends as many as there were newlines. */
 static void answer_lines(struct client *c)
 {
-    char answer[64] = "2026-01-01T00:00:00Z\n", row[LINES * sizeof answer];
-    if (strcmp(work, "line") == 0)
-        snprintf(answer, sizeof answer, "Client number: %u\n", c->number);
-    size_t length = strlen(answer);
+    char reply[64], row[LINES * sizeof reply];
+    size_t length =
+        (size_t)snprintf(reply, sizeof reply, "Client number: %u\n", c->number);
     for (size_t i = 0; i < LINES; i++)
-        memcpy(row + i * length, answer, length);
+        memcpy(row + i * length, reply, length);
     for (ssize_t n; (n = read(c->fd, c->buffer, LINES)) > 0;) {
         size_t size = 0;
         for (ssize_t i = 0; i < n; i++)
@@ -70,10 +70,10 @@ static void answer_lines(struct client *c)
 static void *serve(void *argument)
 {
     struct client *c = argument;
-    if (strcmp(work, "echo") == 0 || strcmp(work, "text") == 0)
-        echo(c);
-    else
+    if (is("line"))
         answer_lines(c);
+    else
+        echo(c);
     close(c->fd);
     free(c);
     return NULL;
@@ -82,6 +82,7 @@ static void *serve(void *argument)
 static _Noreturn void serve_udp(int fd)
 {
     static char buffer[65536];
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &(int){4 << 20}, sizeof(int));
     for (;;) {
         struct sockaddr_in peer;
         socklen_t length = sizeof peer;
@@ -93,37 +94,25 @@ static _Noreturn void serve_udp(int fd)
     }
 }
 
-static int listen_on(const char *address, bool udp)
+static int listen_on(struct address a)
 {
-    struct sockaddr_un un = {.sun_family = AF_UNIX};
-    struct sockaddr_in in = {.sin_family = AF_INET,
-                             .sin_port = htons((in_port_t)strtoul(address, NULL, 10)),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    bool path = *address == '/';
-    socklen_t length = path ? sizeof un : sizeof in;
-    snprintf(un.sun_path, sizeof un.sun_path, "%s", address);
-    int fd = socket(path ? AF_UNIX : AF_INET, udp ? SOCK_DGRAM : SOCK_STREAM, 0);
-    if (fd < 0 ||
-        bind(fd, path ? (struct sockaddr *)&un : (struct sockaddr *)&in, length) != 0 ||
-        (!udp && listen(fd, SOMAXCONN) != 0))
-        err(1, "%s", address);
-    if (udp)
-        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &(int){4 << 20}, sizeof(int));
-    if (!path)
-        getsockname(fd, (struct sockaddr *)&in, &length);
-    fprintf(stderr, "floor: listening on :%u\n", (unsigned)ntohs(in.sin_port));
+    bool udp = is("udp");
+    int fd = socket(a.any.sa_family, udp ? SOCK_DGRAM : SOCK_STREAM, 0);
+    if (fd < 0 || bind(fd, &a.any, a.length) != 0 || (!udp && listen(fd, SOMAXCONN) != 0))
+        err(1, "listen");
+    if (a.any.sa_family == AF_INET)
+        getsockname(fd, &a.any, &a.length);
+    fprintf(stderr, "floor: listening on :%u\n", (unsigned)ntohs(a.in.sin_port));
     return fd;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc != 3 && argc != 4)
+    if (argc != 3)
         return 2;
     work = argv[1];
-    printing = argc == 4;
-    bool udp = strcmp(work, "udp") == 0;
-    int listener = listen_on(argv[2], udp);
-    if (udp)
+    int listener = listen_on(parse_address(argv[2]));
+    if (is("udp"))
         serve_udp(listener);
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);

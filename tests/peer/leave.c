@@ -1,10 +1,10 @@
 /*
- * leave.c - linked into builds whose runtime has something to say at a program's end
+ * leave.c - runs the leak checker and saves the coverage counters when a signal ends a
+ * program; linked into sanitized and instrumented builds
  *
- * A program that dies of a signal, or ends by _exit() in a handler, skips what the leak
- * checker and the coverage counters do at exit(). This does it before: in a handler of
- * its own, and, with -Wl,--wrap=_exit,--wrap=raise, where a program has one; but not
- * where the signal comes in the middle of exit(), which is at it already.
+ * The runtimes do this in exit() only. Here a signal handler does it first and, with
+ * -Wl,--wrap=_exit,--wrap=raise, so does the end of the program's own handler; except
+ * during exit(), which is doing it already.
  */
 // NOLINTBEGIN(bugprone-reserved-identifier): the linker and the runtimes chose the names
 #define _POSIX_C_SOURCE 200809L
@@ -18,11 +18,11 @@ int __real_raise(int number);
 _Noreturn void __real__exit(int status);
 void __lsan_do_leak_check(void) __attribute__((weak));
 void __gcov_dump(void) __attribute__((weak));
-void faults_end(void) __attribute__((weak)); /* of faults.c: no call fails any more */
+void faults_end(void) __attribute__((weak)); /* of faults.c: makes no more calls fail */
 
 static volatile sig_atomic_t exiting;
 
-static void say_last_words(void)
+static void report(void)
 {
     if (faults_end)
         faults_end();
@@ -35,33 +35,33 @@ static void say_last_words(void)
 
 void __wrap__exit(int status)
 {
-    say_last_words();
+    report();
     __real__exit(status);
 }
 
 int __wrap_raise(int number)
 {
-    say_last_words();
+    report();
     return __real_raise(number);
 }
 
-static void note_exit(void)
+static void on_exit_called(void)
 {
     if (faults_end)
         faults_end();
     exiting = 1;
 }
 
-static void die_of_signal(int number)
+static void on_signal(int number)
 {
     signal(number, SIG_DFL);
     raise(number);
 }
 
-__attribute__((constructor)) static void watch_end(void)
+__attribute__((constructor)) static void install(void)
 {
-    atexit(note_exit);
-    const struct sigaction action = {.sa_handler = die_of_signal};
+    atexit(on_exit_called);
+    const struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
 }

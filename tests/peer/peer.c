@@ -1,15 +1,15 @@
-/* peer.c - the other end, scripted: what the tests need and shell and nc cannot do
+/* peer.c - a scripted peer: does what the tests need and shell and nc cannot do
  *
  *     cc -std=c11 -O2 -o peer peer.c
  *     peer connect 127.0.0.1:1234 send 'hel' drain send 'lo\n' expect 'hello\n' shut eof
  *
- * The words of the command line are carried out one after another, on the newest
- * connection. The first that fails says so on stderr and the exit status is 1. TEXT
- * knows \n \r \t \v \f \0 \\ and \xNN. A WHERE with a slash in it is a Unix domain
- * socket, any other HOST:PORT with a numeric host. tests/README.md tells what the words
- * do, the table above main() which there are.
+ * Executes the words of the command line one after another, on the newest connection.
+ * The first that fails prints a message on stderr, and the exit status is 1. TEXT may
+ * contain \n \r \t \v \f \0 \\ and \xNN. A WHERE that contains a slash is a Unix domain
+ * socket, any other is HOST:PORT with a numeric host. tests/README.md describes the
+ * words; the table above carry_out() lists them.
  *
- * Written for Linux: it looks into /proc and asks the kernel what only Linux tells.
+ * For Linux only: it reads /proc and uses Linux system calls.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -40,7 +40,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-enum { CONNS = 64, CLIENTS = 20000, ARGUMENTS = 5, SHOWN = 2000, CHUNK = 65536 };
+enum { CONNS = 20000, ASKERS = 64, ARGUMENTS = 3, SHOWN = 2000, CHUNK = 65536 };
 
 struct bytes {
     char *data;
@@ -50,7 +50,7 @@ struct bytes {
 struct argument {
     char *word;
     long number;        /* if it is one */
-    struct bytes bytes; /* if it is a TEXT or a FILE: what that holds */
+    struct bytes bytes; /* of a TEXT or a FILE */
 };
 
 struct address {
@@ -60,20 +60,19 @@ struct address {
 
 static const char *word = ""; /* the one being carried out */
 static const char *word_arg = "";
-static char **rest;     /* of the command line, behind that word */
-static char late[1024]; /* what on_alarm() says */
+static char **next;     /* the rest of the command line */
+static char late[1024]; /* the message of on_alarm() */
 static struct argument arg[ARGUMENTS];
-static struct address askers[CONNS]; /* who sent datagrams */
+static struct address askers[ASKERS]; /* the senders of datagrams */
 static int conns[CONNS], nconns, naskers;
 static int conn = -1, listener = -1; /* the current ones */
 static int backlog = 128;
-static pid_t streamer;       /* the process that do_stream() has started, or 0 */
-static int clients[CLIENTS]; /* of a crowd or a queue */
-static char line[4096], buffer[CHUNK + 1];
+static pid_t streamer; /* the process that do_stream() has started, or 0 */
+static char buffer[CHUNK];
 
 /* --- Results ------------------------------------------------------------------------ */
 
-/* Bytes as one line for people: the first SHOWN, what is not ASCII text as \xNN. */
+/* Prints bytes on one line: the first SHOWN, with \xNN for what is not ASCII text. */
 static void show(FILE *out, const char *data, size_t len)
 {
     size_t n = len < SHOWN ? len : SHOWN;
@@ -102,7 +101,7 @@ static _Noreturn void fail(const char *format, ...)
     exit(1);
 }
 
-/* What a system call gave, unless it failed. */
+/* The result of a system call; fails if that did. */
 static int must(long result, const char *call)
 {
     if (result < 0)
@@ -122,7 +121,7 @@ static _Noreturn void fail_bytes(const char *expected, size_t expected_len,
     exit(1);
 }
 
-/* The deadline. Nothing here but what a signal handler may call. */
+/* The deadline. Calls only what a signal handler may call. */
 static void on_alarm(int sig)
 {
     (void)sig;
@@ -134,10 +133,9 @@ static bool is_word(const char *name)
     return strcmp(word, name) == 0;
 }
 
-/* `n` bytes of 0. */
-static void *get_memory(size_t n)
+static char *allocate(size_t n)
 {
-    void *p = calloc(n + 1, 1);
+    char *p = malloc(n + 1);
     if (p == NULL)
         fail("out of memory");
     return p;
@@ -145,11 +143,11 @@ static void *get_memory(size_t n)
 
 /* --- Arguments ---------------------------------------------------------------------- */
 
-/* The bytes that TEXT stands for, in memory of its own; so is what read_file() gives. */
+/* Resolves the escapes of TEXT. The caller frees the result, and that of read_file(). */
 static struct bytes unescape(const char *text)
 {
     static const char letters[] = "nrtvf0\\", values[] = "\n\r\t\v\f\0\\";
-    struct bytes b = {get_memory(strlen(text)), 0};
+    struct bytes b = {allocate(strlen(text)), 0};
     for (const char *p = text; *p != '\0'; p++) {
         char c = *p;
         if (c == '\\' && *++p == 'x') {
@@ -174,7 +172,7 @@ static struct bytes read_file(const char *path)
     int fd = must(open(path, O_RDONLY | O_CLOEXEC), "open");
     struct stat file;
     must(fstat(fd, &file), "fstat");
-    struct bytes b = {get_memory((size_t)file.st_size), (size_t)file.st_size};
+    struct bytes b = {allocate((size_t)file.st_size), (size_t)file.st_size};
     must(read(fd, b.data, b.len) == file.st_size ? 0 : -1, "read");
     close(fd);
     return b;
@@ -240,7 +238,7 @@ static int dial(const char *where, int type)
     return fd;
 }
 
-/* It is the current connection from here on. */
+/* Makes fd the current connection. */
 static void add_connection(int fd)
 {
     if (nconns == CONNS)
@@ -260,15 +258,15 @@ static void send_all(const char *data, size_t len)
     } while (len > 0);
 }
 
-/* Reads what has come into `buffer`, at most so many bytes. 0 at the end. */
+/* Reads at most `most` bytes into `buffer`. Returns their number, 0 at the end. */
 static size_t receive(size_t most)
 {
     most = most < CHUNK ? most : CHUNK;
     return (size_t)must(recv(conn, buffer, most, 0), "recv");
 }
 
-/* Bytes of ours that the other program has not read yet, by its kernel's own book;
- * 0 too where its end of the connection is no more. */
+/* The number of our bytes that the other program has not read yet, from the kernel's
+ * table; 0 if its end of the connection no longer exists. */
 static unsigned unread_in(const char *table, unsigned our_port, unsigned their_port)
 {
     unsigned local, remote, queued, unread = 0;
@@ -296,7 +294,7 @@ static void do_backlog(void)
     backlog = (int)arg[0].number;
 }
 
-/* Prints the port: the script's first line of stdout. */
+/* Prints the port on a line of its own. */
 static void do_listen(void)
 {
     struct address a = parse_where(arg[0].word);
@@ -328,7 +326,7 @@ static void do_shut(void)
 
 static void do_close(void)
 {
-    if (streamer > 0) { /* or it would keep the connection open */
+    if (streamer > 0) { /* it would keep the connection open */
         kill(streamer, SIGKILL);
         waitpid(streamer, NULL, 0);
         streamer = 0;
@@ -345,7 +343,7 @@ static void do_reset(void)
 
 /* --- Words that send and read ------------------------------------------------------- */
 
-/* Waits until the other program has read all that was sent to it. */
+/* Waits until the other program has read everything that was sent to it. */
 static void do_drain(void)
 {
     const unsigned ours = port_of(address_of(conn, getsockname));
@@ -362,7 +360,7 @@ static void do_send(void)
     send_all(arg[0].bytes.data, arg[0].bytes.len);
 }
 
-/* Each byte is read by the other end before the next. */
+/* Sends TEXT byte by byte, each when the other end has read the one before. */
 static void do_send_each(void)
 {
     for (size_t i = 0; i < arg[0].bytes.len; i++) {
@@ -371,7 +369,7 @@ static void do_send_each(void)
     }
 }
 
-/* N bytes of TEXT; the rest when the other end has read them. */
+/* Sends N bytes of TEXT, and the rest when the other end has read them. */
 static void do_cut(void)
 {
     const struct bytes *b = &arg[1].bytes;
@@ -381,7 +379,7 @@ static void do_cut(void)
     send_all(b->data + at, b->len - at);
 }
 
-/* Exactly these bytes of a stream, and none behind them. */
+/* Reads exactly these bytes of a stream, and no more. */
 static void do_expect(void)
 {
     const struct bytes *want = &arg[0].bytes;
@@ -393,24 +391,14 @@ static void do_expect(void)
     }
 }
 
-/* A line, without its "\n"; byte by byte, so that nothing behind it is taken. */
-static void take_line(void)
-{
-    size_t n = 0;
-    do {
-        if (n == sizeof line)
-            fail("line too long");
-        if (receive(1) == 0)
-            fail_bytes("a line", 6, line, n, " and the end");
-        line[n++] = buffer[0];
-    } while (line[n - 1] != '\n');
-    line[n - 1] = '\0';
-}
-
+/* Prints one line; reads it byte by byte, so as not to read past its end. */
 static void do_line(void)
 {
-    take_line();
-    puts(line);
+    do {
+        if (receive(1) == 0)
+            fail("the connection ended");
+        putchar(buffer[0]);
+    } while (buffer[0] != '\n');
 }
 
 static void do_recv(void)
@@ -423,10 +411,10 @@ static void do_nothing(void)
 {
     struct pollfd p = {conn, POLLIN, 0};
     if (poll(&p, 1, 0) != 0)
-        fail("something came");
+        fail("there is something to read");
 }
 
-/* The other end must close in good order and send nothing more. */
+/* The other end must close without a reset, and send nothing before. */
 static void do_eof(void)
 {
     size_t n = receive(CHUNK);
@@ -434,29 +422,28 @@ static void do_eof(void)
         fail_bytes("", 0, buffer, n, " instead of the end");
 }
 
-/* The other end must close in good order; what it says before does not matter. */
+/* The other end must close without a reset, whatever it sends before. */
 static void do_end(void)
 {
     while (receive(CHUNK) > 0)
         ;
 }
 
-/* The other end must close; how, and what it says before, does not matter. */
-static void do_gone(void)
+/* The other end must close or reset, whatever it sends before. */
+static void do_closed(void)
 {
     while (recv(conn, buffer, CHUNK, 0) > 0)
         ;
 }
 
-/* Echoes what comes until the end, at most N bytes at a time. */
+/* Echoes until the end, at most N bytes at a time. */
 static void do_echo(void)
 {
     for (size_t n; (n = receive((size_t)arg[0].number)) > 0;)
         send_all(buffer, n);
 }
 
-/* Goes on with the next word in a process of its own, which ends with this one. Returns
- * its number, or 0 in that process. */
+/* fork(); the child ends when this process does. */
 static pid_t spawn(void)
 {
     pid_t child = must(fork(), "fork");
@@ -465,65 +452,48 @@ static pid_t spawn(void)
     return child;
 }
 
-/* Sends N bytes, by a process of its own, and reads their echo at the same time. */
-static void do_pump(void)
+/* Fills `buffer` with copies of TEXT. Returns their length. */
+static size_t repeat_text(const struct bytes *text)
 {
-    struct bytes text = {get_memory((size_t)arg[0].number), (size_t)arg[0].number};
-    for (size_t i = 0; i < text.len; i++)
-        text.data[i] = (char)(i * 31 + (i >> 8));
-    if (spawn() == 0) {
-        send_all(text.data, text.len);
-        _exit(0);
-    }
-    arg[0].bytes = text;
-    do_expect();
-}
-
-/* Sends TEXT again and again, while the next words are carried out. */
-static void do_stream(void)
-{
-    streamer = spawn();
-    if (streamer > 0)
-        return;
-    const struct bytes *text = &arg[0].bytes;
     size_t len = 0;
     for (; len + text->len <= CHUNK; len += text->len)
         memcpy(buffer + len, text->data, text->len);
+    return len;
+}
+
+/* Sends from a process of its own, while the next words are carried out: stream repeats
+ * TEXT without end, feed sends FILE once and half-closes. */
+static void do_stream(void)
+{
+    const struct bytes *text = &arg[0].bytes;
+    streamer = spawn();
+    if (streamer > 0)
+        return;
+    if (is_word("feed")) {
+        send_all(text->data, text->len);
+        shutdown(conn, SHUT_WR);
+        _exit(0);
+    }
+    const size_t len = repeat_text(text);
     for (;;)
         send_all(buffer, len);
 }
 
-/* Sends N bytes of one line, and reads what comes back meanwhile. */
-static void do_flood(void)
-{
-    memset(buffer, 'x', CHUNK);
-    const pid_t reader = spawn();
-    if (reader == 0)
-        do_gone();
-    for (long sent = 0; sent < arg[0].number; sent += CHUNK)
-        send_all(buffer, CHUNK);
-    kill(reader, SIGKILL);
-    waitpid(reader, NULL, 0);
-}
-
-/* Sends TEXT until the other end takes no more, because it waits for us to read. */
+/* Sends TEXT until the other end reads no more, because it waits for us to read. */
 static void do_fill(void)
 {
-    const struct bytes *text = &arg[0].bytes;
+    const size_t len = repeat_text(&arg[0].bytes);
     struct pollfd p = {conn, POLLOUT, 0};
-    size_t len = 0;
-    for (; len + text->len <= CHUNK; len += text->len)
-        memcpy(buffer + len, text->data, text->len);
     while (poll(&p, 1, 200) > 0 &&
            send(conn, buffer, len, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
         ;
 }
 
-/* A datagram comes to the listener; its sender is kept, for do_answer(). */
+/* Receives a datagram, which must be TEXT; do_answer() replies to its sender. */
 static void do_asked(void)
 {
     const struct bytes *want = &arg[0].bytes;
-    if (naskers == CONNS)
+    if (naskers == ASKERS)
         fail("too many datagrams");
     struct address *asker = &askers[naskers++];
     asker->len = sizeof asker->sa;
@@ -545,27 +515,7 @@ static void do_answer(void)
          "sendto");
 }
 
-/* Asks a udpS N times, prints how many different numbers from 1 to 1000 it answers. */
-static void do_numbers(void)
-{
-    bool seen[1001] = {false};
-    int different = 0;
-    for (long i = 0; i < arg[0].number; i++) {
-        char want[16];
-        send_all("x", 1);
-        size_t n = receive(CHUNK);
-        buffer[n] = '\0';
-        int value = atoi(buffer);
-        snprintf(want, sizeof want, "%d", value);
-        if (value < 1 || value > 1000 || strcmp(buffer, want) != 0)
-            fail_bytes("1 to 1000", 9, buffer, n, "");
-        different += !seen[value];
-        seen[value] = true;
-    }
-    printf("%d\n", different);
-}
-
-/* One UDP datagram with a sender of our choice: IP and UDP headers are made here. */
+/* Sends a UDP datagram with a false sender, under IP and UDP headers of our own. */
 static void do_spoof(void)
 {
     struct address source = parse_where(arg[0].word), target = parse_where(arg[1].word);
@@ -589,111 +539,6 @@ static void do_spoof(void)
          "sendto");
 }
 
-/* --- Words for many clients --------------------------------------------------------- */
-
-/* The end of the current connection in one of a crowd's ways. */
-static void end_as(const char *how)
-{
-    if (strcmp(how, "stop") == 0) {
-        send_all("STOP\n", 5);
-        do_eof();
-    } else if (strcmp(how, "shut") == 0) {
-        do_shut();
-        do_gone();
-    } else if (strcmp(how, "reset") == 0) {
-        do_reset();
-        return;
-    } else if (strcmp(how, "leave") != 0) {
-        fail("how to end?");
-    }
-    do_close();
-}
-
-/* N clients at WHERE, all there at once: how many. */
-static int dial_clients(void)
-{
-    struct rlimit files;
-    int count = (int)arg[0].number;
-    if (count > CLIENTS)
-        fail("too many clients");
-    getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
-    for (int i = 0; i < count; i++)
-        clients[i] = dial(arg[1].word, SOCK_STREAM);
-    return count;
-}
-
-/* N clients at WHERE at once send two lines, twice. REPLY is the server's answer to
- * each: "number" (Client number: N, its own, each once, from FIRST) or "echo". Then
- * they end as HOW says. */
-static void do_crowd(void)
-{
-    static const char *const lines[] = {"one", "two"};
-    static long numbers[CLIENTS];
-    static bool taken[CLIENTS];
-    const bool numbered = strcmp(arg[2].word, "number") == 0;
-    const long first = arg[3].number;
-    const int count = dial_clients();
-    for (int round = 0; round < 2; round++) {
-        for (int i = 0; i < count; i++) {
-            conn = clients[i];
-            send_all("one\ntwo\n", 8);
-        }
-        for (int i = 0; i < 2 * count; i++) {
-            long *mine = &numbers[i / 2];
-            char own[64];
-            conn = clients[i / 2];
-            take_line();
-            if (*mine == 0 && sscanf(line, "Client number: %ld", mine) == 1) {
-                if (*mine < first || *mine >= first + count || taken[*mine - first])
-                    fail("client %d got \"%s\"", i / 2, line);
-                taken[*mine - first] = true;
-            }
-            snprintf(own, sizeof own, "Client number: %ld", *mine);
-            const char *want = numbered ? own : lines[i % 2];
-            if (strcmp(line, want) != 0)
-                fail_bytes(want, strlen(want), line, strlen(line), "");
-        }
-    }
-    for (int i = 0; i < count; i++) {
-        conn = clients[i];
-        end_as(arg[4].word);
-    }
-}
-
-/* N clients at WHERE, one after another, that come, talk and go in nine ways, none of
- * them STOP. Every third waits for the end, so that no backlog runs over. */
-static void do_churn(void)
-{
-    static const char *const texts[] = {"", "hello\n", "half a li"};
-    static const char *const ends[] = {"leave", "reset", "shut"};
-    for (long i = 0; i < arg[0].number; i++) {
-        const char *text = texts[i / 3 % 3];
-        conn = dial(arg[1].word, SOCK_STREAM);
-        send_all(text, strlen(text));
-        end_as(ends[i % 3]);
-    }
-}
-
-/* N clients at WHERE, more than the server can hold. They stay until FILE is there;
- * then each that is answered leaves and so makes room, until all were. */
-static void do_queue(void)
-{
-    const int count = dial_clients();
-    for (int i = 0; i < count; i++) {
-        conn = clients[i];
-        send_all("hello\n", 6);
-    }
-    while (access(arg[2].word, F_OK) != 0)
-        usleep(5000);
-    for (int i = 0; i < count; i++) {
-        conn = clients[i];
-        take_line();
-        close(conn);
-    }
-}
-
 /* --- Words that ask the kernel, keep step, become another program ------------------- */
 
 static int get_option(int fd, int level, int name)
@@ -704,7 +549,7 @@ static int get_option(int fd, int level, int name)
     return value;
 }
 
-/* The options of a process's TCP connections, by copies of its descriptors. */
+/* Prints the options of a process's TCP connections, from copies of its descriptors. */
 static void do_options(void)
 {
     int process = must(syscall(SYS_pidfd_open, (pid_t)arg[0].number, 0), "pidfd_open");
@@ -726,7 +571,7 @@ static void do_segments(void)
     socklen_t len = sizeof info;
     must(getsockopt(conn, IPPROTO_TCP, TCP_INFO, &info, &len), "TCP_INFO");
     if (info.tcpi_data_segs_in != (unsigned)arg[0].number)
-        fail("%u segments came", info.tcpi_data_segs_in);
+        fail("%u segments arrived", info.tcpi_data_segs_in);
 }
 
 static void do_who(void)
@@ -738,9 +583,9 @@ static void do_who(void)
     printf("%s %s\n", host, port);
 }
 
-/* Prints a port that is free, and stays so: below those that the kernel gives out by
- * itself (32768 and up on Linux), and of two peers that ask at once, another to each. It
- * has four digits, as those in README. */
+/* Prints a free port that stays free: below those that the kernel assigns by itself
+ * (32768 and up on Linux), and different for two peers that ask at once. It has four
+ * digits, as those in README. */
 static void do_free_port(void)
 {
     struct address a = parse_where("0.0.0.0:0");
@@ -767,19 +612,20 @@ static void do_touch(void)
     close(must(open(arg[0].word, O_CREAT | O_WRONLY, 0600), "open"));
 }
 
+/* Waits for FILE and removes it. */
 static void do_await(void)
 {
-    while (access(arg[0].word, F_OK) != 0)
+    while (unlink(arg[0].word) != 0)
         usleep(5000);
 }
 
-/* A person thinks for N milliseconds. */
+/* Waits N milliseconds. */
 static void do_pause(void)
 {
     usleep((useconds_t)arg[0].number * 1000);
 }
 
-/* How long the whole run may take, times TEST_SLOW. */
+/* Limits the rest of the run to N seconds, times TEST_SLOW. */
 static void do_deadline(void)
 {
     const char *slow = getenv("TEST_SLOW");
@@ -799,14 +645,14 @@ static void do_user(void)
     must(setuid((uid_t)arg[0].number), "setuid");
 }
 
-/* As another program may leave a terminal that it shares with this one. */
+/* As a program that shares the terminal may leave it. */
 static void do_nonblock(void)
 {
     must(fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK), "fcntl");
 }
 
-/* Copies what is typed to the terminal, and what that shows to stdout, until the program
- * there has closed it. */
+/* Copies stdin to the terminal, and its output to stdout, until the program there has
+ * closed it. */
 static void copy_terminal(int terminal)
 {
     struct pollfd fds[] = {{STDIN_FILENO, POLLIN, 0}, {terminal, POLLIN, 0}};
@@ -819,12 +665,12 @@ static void copy_terminal(int terminal)
         n = fds[0].revents != 0 ? must(read(STDIN_FILENO, buffer, CHUNK), "read") : 0;
         must(write(terminal, buffer, (size_t)n), "write");
         if (fds[0].revents != 0 && n == 0)
-            fds[0].fd = -1; /* nobody is at the keyboard; the terminal stays */
+            fds[0].fd = -1; /* the end of stdin does not close the terminal */
     }
 }
 
-/* The program that is started behind this has a terminal, which shows "\n" as it is. We
- * end as the program does. Its stderr stays what it was. */
+/* The program that the next words start has a terminal, without output processing ("\n"
+ * stays "\n"); its stderr stays as it is. We end as the program does. */
 static void do_terminal(void)
 {
     int status, terminal = must(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), "openpt");
@@ -843,7 +689,7 @@ static void do_terminal(void)
     }
     setsid();
     struct termios settings;
-    int fd = must(open(ptsname(terminal), O_RDWR), "open"); /* it controls us from here */
+    int fd = must(open(ptsname(terminal), O_RDWR), "open"); /* it controls us now */
     must(tcgetattr(fd, &settings), "tcgetattr");
     settings.c_oflag &= ~(tcflag_t)OPOST;
     must(tcsetattr(fd, TCSANOW, &settings), "tcsetattr");
@@ -861,7 +707,7 @@ static void do_break_stdout(void)
     close(ends[0]);
 }
 
-/* A machine without IPv6: socket(AF_INET6, ...) gives EAFNOSUPPORT from here on. */
+/* As on a machine without IPv6, socket(AF_INET6, ...) fails with EAFNOSUPPORT. */
 static void do_lose_ipv6(void)
 {
     struct sock_filter code[] = {
@@ -877,17 +723,47 @@ static void do_lose_ipv6(void)
     must(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), "seccomp");
 }
 
-/* A script's background jobs ignore SIGINT by POSIX; a program under test must not
- * inherit that. The deadline ends with us, so a limit of its own takes its place. */
+/* Becomes another program. A script's background jobs ignore SIGINT by POSIX; a program
+ * under test must not inherit that, nor our deadline. */
 static void do_run(void)
 {
     signal(SIGINT, SIG_DFL);
     signal(SIGQUIT, SIG_DFL);
     signal(SIGPIPE, SIG_DFL);
     alarm(0);
-    execvp(arg[0].word, rest);
+    execvp(arg[0].word, next - 1);
     fprintf(stderr, "peer: %s: %s\n", arg[0].word, strerror(errno));
     exit(127);
+}
+
+/* --- Words that carry out others ---------------------------------------------------- */
+
+static void carry_out(void);
+
+/* Carries out the words up to "." or the end. */
+static void carry_out_block(char **words)
+{
+    next = words;
+    while (*next != NULL && strcmp(*next, ".") != 0)
+        carry_out();
+    if (*next != NULL)
+        next++;
+}
+
+static void do_repeat(void)
+{
+    char **const block = next;
+    for (long n = arg[0].number; n > 0; n--)
+        carry_out_block(block);
+}
+
+static void do_each(void)
+{
+    char **const block = next;
+    for (int i = 0; i < nconns; i++) {
+        conn = conns[i];
+        carry_out_block(block);
+    }
 }
 
 /* The arguments, a letter for each: w a word, n a number, t a TEXT, f a FILE to read. */
@@ -917,21 +793,16 @@ static const struct {
     {"nothing", "", do_nothing},
     {"eof", "", do_eof},
     {"end", "", do_end},
-    {"gone", "", do_gone},
+    {"closed", "", do_closed},
     {"echo", "n", do_echo},
-    {"pump", "n", do_pump},
     {"stream", "t", do_stream},
-    {"flood", "n", do_flood},
+    {"feed", "f", do_stream},
     {"fill", "t", do_fill},
     {"asked", "t", do_asked},
     {"asked-file", "f", do_asked},
     {"answer", "nt", do_answer},
     {"answer-file", "nf", do_answer},
-    {"numbers", "n", do_numbers},
     {"spoof", "wwt", do_spoof},
-    {"crowd", "nwwnw", do_crowd},
-    {"churn", "nw", do_churn},
-    {"queue", "nww", do_queue},
     {"options", "n", do_options},
     {"segments", "n", do_segments},
     {"who", "", do_who},
@@ -949,45 +820,46 @@ static const struct {
     {"break-stdout", "", do_break_stdout},
     {"lose-ipv6", "", do_lose_ipv6},
     {"run", "w", do_run},
+    {"repeat", "n", do_repeat},
+    {"each", "", do_each},
 };
 
-/* Carries out the word at argv[i]; gives the place of the next one. */
-static int carry_out(int argc, char **argv, int i)
+static void carry_out(void)
 {
     size_t k = 0;
-    word = argv[i++];
-    word_arg = i < argc ? argv[i] : "";
-    rest = &argv[i];
-    snprintf(late, sizeof late, "peer: %s %s: nothing came of it before the deadline\n",
-             word, word_arg);
+    word = *next++;
+    word_arg = *next != NULL ? *next : "";
+    snprintf(late, sizeof late, "peer: %s %s: not done before the deadline\n", word,
+             word_arg);
     while (strcmp(words[k].name, word) != 0) {
         if (++k == sizeof words / sizeof words[0])
             fail("no such word");
     }
-    for (int j = 0; words[k].arguments[j] != '\0'; j++, i++) {
-        if (i == argc)
+    for (int j = 0; words[k].arguments[j] != '\0'; j++) {
+        if (*next == NULL)
             fail("an argument is missing");
         free(arg[j].bytes.data);
-        arg[j] = (struct argument){.word = argv[i]};
+        arg[j] = (struct argument){.word = *next++};
         if (words[k].arguments[j] == 'n')
-            arg[j].number = number(argv[i]);
+            arg[j].number = number(arg[j].word);
         else if (words[k].arguments[j] == 't')
-            arg[j].bytes = unescape(argv[i]);
+            arg[j].bytes = unescape(arg[j].word);
         else if (words[k].arguments[j] == 'f')
-            arg[j].bytes = read_file(argv[i]);
+            arg[j].bytes = read_file(arg[j].word);
     }
     words[k].carry_out();
     fflush(stdout);
-    return i;
 }
 
 int main(int argc, char **argv)
 {
+    (void)argc;
     signal(SIGPIPE, SIG_IGN);
     signal(SIGALRM, on_alarm);
     arg[0].number = 20;
     do_deadline();
-    for (int i = 1; i < argc;)
-        i = carry_out(argc, argv, i);
+    next = argv + 1;
+    while (*next != NULL)
+        carry_out();
     return 0;
 }

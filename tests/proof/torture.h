@@ -1,11 +1,11 @@
 /*
  * torture.h - the worst that POSIX lets the system do to read() and write()
  *
- * For builds with `cc -include tests/proof/torture.h` (make torture). Each moves as
- * little as one byte, is interrupted (EINTR) one time in four, and leaves errno spoiled
- * where it succeeds (POSIX, 2.3, lets it). The pattern is the same in every run of a
- * program with one thread. A socket that stdio writes to has the smallest buffer that
- * the kernel allows, so that much is sent in many pieces.
+ * For builds with `cc -include tests/proof/torture.h` (make torture). One call in four is
+ * interrupted (EINTR), the others move as little as one byte and spoil errno although they
+ * succeed (POSIX, 2.3). The pattern is the same in every run of a program with one thread.
+ * A socket that stdio writes to has the smallest buffer that the kernel allows, so that
+ * output is sent in many pieces.
  */
 #ifndef TORTURE_H
 #define TORTURE_H
@@ -13,7 +13,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -30,38 +29,30 @@ static inline uint32_t torture_next(void)
     return z ^ (z >> 16);
 }
 
-/* Whether the call fails with EINTR, which is then set; never that of a single byte,
-   which a signal handler writes into a pipe. */
-static inline bool torture_interrupts(size_t size)
-{
-    bool interrupts = size != 1 && torture_next() % 4 == 0;
-    if (interrupts)
-        errno = EINTR;
-    return interrupts;
-}
-
-/* How much of `size` bytes a call moves: 1, 2, 4 ... 4,096, one as often as the other. */
+/* How many of `size` bytes a call moves: 1, 2, 4 ... 4,096, all equally often; or 0 if it
+   is interrupted. Never that for a single byte: a signal handler writes one to a pipe. */
 static inline size_t torture_part(size_t size)
 {
+    if (size != 1 && torture_next() % 4 == 0)
+        return 0;
     size_t part = (size_t)1 << torture_next() % 13;
     return part < size ? part : size;
 }
 
-static inline ssize_t torture_read(int fd, void *data, size_t size)
-{
-    ssize_t n = torture_interrupts(size) ? -1 : read(fd, data, torture_part(size));
-    if (n >= 0)
-        errno = EDOM;
-    return n;
-}
+#define TORTURE(call, type)                                                              \
+    static inline ssize_t torture_##call(int fd, type data, size_t size)                 \
+    {                                                                                    \
+        size_t part = torture_part(size);                                                \
+        ssize_t n = part > 0 || size == 0 ? call(fd, data, part) : -1;                   \
+        if (n >= 0)                                                                      \
+            errno = EDOM;                                                                \
+        else if (part == 0)                                                              \
+            errno = EINTR;                                                               \
+        return n;                                                                        \
+    }
 
-static inline ssize_t torture_write(int fd, const void *data, size_t size)
-{
-    ssize_t n = torture_interrupts(size) ? -1 : write(fd, data, torture_part(size));
-    if (n >= 0)
-        errno = EDOM;
-    return n;
-}
+TORTURE(read, void *)
+TORTURE(write, const void *)
 
 static inline FILE *torture_fdopen(int fd, const char *mode)
 {

@@ -2,7 +2,7 @@
 """browser.py NAME URL SCREENSHOT [FLAG...] - a real browser at the page of wsServer
 
 Drives headless Chromium by its DevTools protocol, which is JSON over a WebSocket. Each
-check goes on where the one before it has left the page. URL is the page's but for its
+check starts where the one before it left the page. URL is the page's but for its
 path; NAME stands before each check; the flags are for Chromium.
 """
 import base64
@@ -88,7 +88,8 @@ def _(b, *_):
     b.type('hello from a browser')
     b.click('send')
     becomes(['→ hello from a browser', '← hello from a browser'], b.log)
-    same('', b.script('document.getElementById("text").value'), 'the field')
+    same(('', 'text'), (b.script('document.getElementById("text").value'),
+                        b.script('document.activeElement.id')), 'the field, its focus')
     b.type('안녕하세요')
     b.call('Input.dispatchKeyEvent', type='keyDown', **ENTER)
     becomes(['→ 안녕하세요', '← 안녕하세요'], b.log)
@@ -102,19 +103,25 @@ def _(b, *_):
 @check('Close: the state and the log show 1000; Connect opens it again')
 def _(b, *_):
     b.click('close')
-    becomes(True, lambda: bool(re.match(r'closed\W+1000', b.state())), 'closed')
-    same(True, bool(re.match(r'closed\W+1000', b.log(1)[0])), b.log(1)[0])
+    becomes('closed (1000: normal closure)', b.state)
+    same(['closed (1000: normal closure)'], b.log(1))
     same(True, b.script('document.getElementById("send").disabled'), 'Send is disabled')
     b.click('open')
     becomes('open', b.state)
     same(['open'], b.log(1))
 
 
-@check('nothing is wider than the window, nothing wrong on the console; the screenshot')
+@check('a desktop and a phone: nothing is wider than the window; controls of a finger; '
+       'nothing wrong on the console')
 def _(b, _, screenshot):
-    same(True, b.script('document.documentElement.scrollWidth <= innerWidth'))
-    with open(screenshot, 'wb') as f:
-        f.write(base64.b64decode(b.call('Page.captureScreenshot')['data']))
+    for width, height in ((1280, 800), (390, 844)):
+        b.call('Emulation.setDeviceMetricsOverride', width=width, height=height,
+               deviceScaleFactor=1, mobile=width < 500)
+        same(True, b.script('document.documentElement.scrollWidth <= innerWidth'))
+        same(True, b.script('[...document.querySelectorAll("input, button")].every('
+                            'control => control.offsetHeight >= 40)'))
+        with open('%s-%dx%d.png' % (screenshot, width, height), 'wb') as f:
+            f.write(base64.b64decode(b.call('Page.captureScreenshot')['data']))
     same([], [event for event in b.events if event['method'] in (
         'Log.entryAdded', 'Runtime.exceptionThrown', 'Runtime.consoleAPICalled')])
 

@@ -1,12 +1,12 @@
 #!/usr/bin/python3
-"""cases.py - the rules of RFC 6455 as bytes: what is sent, what must come back
+"""cases.py - the rules of RFC 6455 as bytes: what is sent, and what must be sent back
 
     cases.py server PROGRAM...         as a raw client of `PROGRAM -q 127.0.0.1:0`
     cases.py client PROGRAM...         as a raw server of `PROGRAM -e`
     cases.py streams server|client     the streams, for unit.c
 
 Prints a line for each case: a stream of frames, sent with the handshake in one segment,
-byte by byte and in pieces, and the frames that must come back for it, to the last bit.
+byte by byte and in pieces, and the frames that must be sent back, to the last bit.
 """
 import os
 import random
@@ -19,7 +19,7 @@ from checks import Wrong, run, same
 from raw import (BINARY, CLOSE, KEY, PING, PONG, TEXT, Client, Frame, Server, accept_of,
                  as_bytes, binary, check_welcome, close, closed, code_bytes,
                  connect, encode, first, last, more, ping, pong, request,
-                 response, taken, text)
+                 response, message_of, text)
 
 NAMES = ['continuation', 'text', 'binary', *[''] * 5, 'close', 'ping', 'pong']
 LIMIT = 16 << 20
@@ -27,7 +27,7 @@ LIMIT = 16 << 20
 
 # --- The cases ----------------------------------------------------------------------
 
-# What must come back for what is sent is `back` and a Close with `code`.
+# The right reply to what is sent is `back`, and a Close with `code`.
 Case = namedtuple('Case', 'name sent back code failed')
 
 
@@ -38,7 +38,7 @@ def passes(name, *sent):
         sent = (*sent, close(1000))
     back, message, opcode = [], bytearray(), None
     for frame in sent:
-        frame = frame if isinstance(frame, Frame) else Frame(*taken(frame))
+        frame = frame if isinstance(frame, Frame) else Frame(*message_of(frame))
         payload = as_bytes(frame.payload)
         if frame.opcode == CLOSE:
             code = int.from_bytes(payload[:2], 'big') if payload else None
@@ -56,7 +56,7 @@ def passes(name, *sent):
 def fails(name, *sent, code=1002, back=None):
     """A frame is wrong; of what is sent before it only whole messages are echoed."""
     if back is None:
-        back = [taken(one) for one in sent if not isinstance(one, Frame)]
+        back = [message_of(one) for one in sent if not isinstance(one, Frame)]
     return Case(name, sent, back, code, True)
 
 
@@ -69,8 +69,8 @@ def pattern(n):
 
 
 def split(message, size):
-    """The message in fragments of so many bytes."""
-    opcode, data = taken(message)
+    """The message in fragments of `size` bytes."""
+    opcode, data = message_of(message)
     parts = [data[i:i + size] for i in range(0, len(data), size)]
     return [Frame(opcode, parts[0], 0), *map(more, parts[1:-1]), last(parts[-1])]
 
@@ -102,8 +102,8 @@ def lengths():
     for n in sorted({1, 2, 6, 124, 125, 126, 65534, 1 << 17, 1 << 20, *powers}):
         yield passes('binary of %d bytes' % n, pattern(n))
         yield passes('text of %d bytes' % n, '*' * n)
-    for n in range(1000, 1021):  # its answer leaves little room for the next one's header
-        yield passes('%d bytes, and 126 behind them' % n, '*' * n, '*' * 126)
+    for n in range(1000, 1021):  # its echo leaves little room for the next header
+        yield passes('%d bytes, then 126' % n, '*' * n, '*' * 126)
     big = os.urandom(LIMIT)
     yield passes('binary of 16 MiB', big)
     yield passes('text of 16 MiB', '유니코드' * (LIMIT // 12) + '....')
@@ -145,7 +145,7 @@ def reserved():
                       close(1000), close(), text()):
             yield fails('bits %d on %s' % (rsv, title(frame)), frame._replace(rsv=rsv))
         yield fails('bits %d on a continuation' % rsv, first('a'), last('b', rsv=rsv))
-        yield fails('bits %d after a good message, a Ping behind' % rsv,
+        yield fails('bits %d after a good message, then a Ping' % rsv,
                     'good', text('bits', rsv=rsv), ping())
 
 
@@ -181,7 +181,7 @@ def fragmentation():
                 ('a continuation after a message', 'a', more('x', fin=fin))):
             yield fails('%s, FIN %d' % (name, fin), *sent)
         yield fails('a continuation after fragments, FIN %d' % fin,
-                    a, b, more('x', fin=fin), back=[taken('ab')])
+                    a, b, more('x', fin=fin), back=[message_of('ab')])
         for outer in (TEXT, BINARY):
             for inner in (TEXT, BINARY):
                 yield fails('%s inside %s, FIN %d' % (NAMES[inner], NAMES[outer], fin),
@@ -198,10 +198,10 @@ def control():
             ('ten Pings', *(ping(b'%d' % i) for i in range(10))),
             ('1,000 Pings', *[ping(pattern(125))] * 1000),
             ('Pings and messages in turn', ping(b'1'), 'a', ping(b'2'), 'b'),
-            ('a Ping behind Close', close(1000), ping(b'x')),
-            ('a message behind Close', close(1000), text('late')),
-            ('a second Close behind Close', close(1001), close(1000)),
-            ('no frame behind Close', close(1000), Frame(15, b'\xff' * 30, rsv=7))):
+            ('a Ping after Close', close(1000), ping(b'x')),
+            ('a message after Close', close(1000), text('late')),
+            ('a second Close after Close', close(1001), close(1000)),
+            ('no frame after Close', close(1000), Frame(15, b'\xff' * 30, rsv=7))):
         yield passes(name, *sent)
     for opcode in (CLOSE, PING, PONG):
         body = code_bytes(1000) if opcode == CLOSE else b''
@@ -243,7 +243,7 @@ def utf8():
         yield passes('valid: ' + name, word)
         if len(data) > 1:
             yield passes('valid in fragments of a byte: ' + name, *split(word, 1))
-            yield passes('valid, behind and before ASCII: ' + name,
+            yield passes('valid, in the middle of ASCII: ' + name,
                          '0123456789ab' + word + '0123456789ab')
     yield passes('valid: every code point',
                  ''.join(map(chr, [*range(0xd800), *range(0xe000, 0x110000)])))
@@ -285,7 +285,7 @@ def codes():
         yield fails('%d with a reason is not allowed' % code, close(code, 'why'))
     yield passes('none', close())
     yield fails('a payload of one byte', Frame(CLOSE, b'\x03'))
-    yield fails('a payload of one byte, behind a Ping that has the other',
+    yield fails('a payload of one byte, after a Ping that has the other',
                 ping(b'\x03\xe8'), Frame(CLOSE, b'\x03'), back=[(PONG, b'\x03\xe8')])
     yield passes('a reason of 123 bytes', close(1000, '*' * 123))
     yield fails('a reason of 124 bytes', close(1000, '*' * 124))
@@ -303,8 +303,8 @@ FAMILIES = [framing, lengths, opcodes, reserved, fragmentation, control, utf8, c
 # --- Running them -------------------------------------------------------------------
 
 def deliveries(case, head, masked):
-    """The case's stream, and where it and a head of so many bytes before it are cut: not
-    at all, everywhere, at three places."""
+    """The case's stream, and where it, after a head of `head` bytes, is cut: not at all,
+    everywhere, at three places."""
     stream = b''.join(encode(frame, masked) for frame in case.sent)
     n = head + len(stream)
     step = 1 if n <= 4096 else 997
@@ -315,8 +315,8 @@ def deliveries(case, head, masked):
 
 
 def check_frames(case, frames, places):
-    """What came for a stream that was cut there is what the case wants, a Close behind it
-    and nothing else. Where the connection has failed, the Close may say why."""
+    """The reply to a stream that was cut there is what the case wants, then a Close, and
+    nothing else. Where the connection has failed, the Close may say why."""
     if case.failed and frames and frames[-1][0] == CLOSE:
         _, payload = frames.pop()
         payload[2:].decode()
@@ -325,7 +325,7 @@ def check_frames(case, frames, places):
 
 
 def against_server(address, case, head=None):
-    """The case behind a good request, or this one, in all ways."""
+    """The case after a good request, or after this one, delivered in each way."""
     head = head or request(address)
     stream, ways = deliveries(case, len(head), True)
     for places in ways:
@@ -336,7 +336,7 @@ def against_server(address, case, head=None):
 
 
 def against_client(command, case, build=response):
-    """The case behind a good answer, or what is built from the key, in all ways."""
+    """The case after a good response, or what is built from the key, in each way."""
     stream, ways = deliveries(case, len(build(KEY)), False)
     for places in ways:
         with Client(command, '-e') as client:
@@ -354,7 +354,7 @@ def against_client(command, case, build=response):
 
 # --- Handshakes ---------------------------------------------------------------------
 
-# Changes to a good request, as head() takes them, by the status of the answer.
+# Changes to a good request, as head() has them, by the status of the response.
 REQUESTS = {
     101: ['Upgrade: WebSocket', 'Upgrade: foo, websocket', '+Upgrade: h2c',
           'Connection: UPGRADE,keep-alive', 'Connection:   keep-alive\t, ,upgrade \t',
@@ -393,7 +393,8 @@ REQUESTS = {
         'GET http://ADDRESS/nope', 'GET *', 'HEAD /nope')],
     405: ['=%s %s HTTP/1.1' % (method, path) for path in ('/', '/ws')
           for method in ('POST', 'PUT', 'DELETE', 'OPTIONS', 'get', 'GETX')],
-    426: ['-Upgrade', '=HEAD /ws HTTP/1.1', 'Upgrade: h2c', 'Upgrade: websockets', '-Sec-WebSocket-Version',
+    426: ['-Upgrade', '=HEAD /ws HTTP/1.1', 'Upgrade: h2c', 'Upgrade: websockets',
+          '-Sec-WebSocket-Version',
           *('Sec-WebSocket-Version: ' + version for version in
             ('8', '12', '14', '0', '', '130', '1', '13x', '-13')),
           '-Upgrade\n-Connection\n-Sec-WebSocket-Key\n-Sec-WebSocket-Version'],
@@ -412,13 +413,15 @@ REQUESTS = {
           '=GET /ws HTTP/1.1 x', '= GET /ws HTTP/1.1', '=GET /ws HTTP/1', '=hello',
           '=GET /ws http/1.1', '=GET /ws HTTP/1.x', '=GET /ws HTTPS/1.1',
           '=GET /ws?\x1b HTTP/1.1', '=GET /ws?a\rb HTTP/1.1', '=GET /ws?\xff HTTP/1.1',
-          '=GET /ws?\x7f HTTP/1.1', '=GET http://u@a/ws HTTP/1.1', '=GET http:///ws HTTP/1.1',
-          '=GET http://a/ws HTTP/1.1\n-Host', '=G(T /ws HTTP/1.1', '=G"T /ws HTTP/1.1', '=G\xc4T /ws HTTP/1.1'],
+          '=GET /ws?\x7f HTTP/1.1', '=GET http://u@a/ws HTTP/1.1',
+          '=GET http:///ws HTTP/1.1',
+          '=GET http://a/ws HTTP/1.1\n-Host', '=G(T /ws HTTP/1.1', '=G"T /ws HTTP/1.1',
+          '=G\xc4T /ws HTTP/1.1'],
 }
 REFUSALS = {405: {'allow': 'GET, HEAD'},
             426: {'upgrade': 'websocket', 'sec-websocket-version': '13'}}
 
-# Changes to a good answer that a client accepts, or refuses. ACCEPT is the right word.
+# Changes to a good response that a client accepts, or refuses. ACCEPT is the right value.
 GOOD_RESPONSES = [
     'Upgrade: WebSocket', 'Connection: upgrade', 'Connection: keep-alive, Upgrade',
     'X:\nServer: test', '=HTTP/1.1 101 Web Socket Protocol Handshake', '=HTTP/1.1 101 ']
@@ -463,9 +466,9 @@ REWRITTEN = {
     'as it is': lambda head: head,
     'names in small letters': lambda head: recased(head, bytes.lower),
     'names in capitals': lambda head: recased(head, bytes.upper),
-    'no blank behind the colons': lambda head: head.replace(b': ', b':'),
-    'blanks behind the colons': lambda head: head.replace(b': ', b': \t '),
-    'blanks behind the values': lambda head: re.sub(rb'(: .*)\r\n', rb'\1 \t\r\n', head),
+    'no space after the colons': lambda head: head.replace(b': ', b':'),
+    'white space after the colons': lambda head: head.replace(b': ', b': \t '),
+    'white space after the values': lambda head: re.sub(rb'(: .*)\r\n', rb'\1 \t\r\n', head),
     'lines that end in LF alone': lambda head: head.replace(b'\r\n', b'\n'),
     '8,192 bytes': lambda head: padded(head, 8192),
     '8,192 bytes in many headers': lambda head: head[:-2] + b'A: b\r\n' * (
@@ -474,7 +477,7 @@ REWRITTEN = {
 
 
 def requests(address):
-    """(name, request, the answer's status)"""
+    """(name, request, the status of the response)"""
     for status, rows in REQUESTS.items():
         for row in rows:
             changes = row.replace('ADDRESS', address).split('\n')
@@ -508,7 +511,7 @@ def refused_by_server(address, data, status):
 
 
 def responses():
-    """(name, how the answer is built from the key, the words that refuse it or None)"""
+    """(name, how the response is built from the key, the words that refuse it or None)"""
     def changed(row, key):
         accept = accept_of(key)
         words = row.replace('ACCEPT', accept).replace('SWAPPED', accept.swapcase())

@@ -11,7 +11,7 @@ checks = []
 
 
 class Wrong(Exception):
-    """What came is not what had to come."""
+    """The result is not the expected one."""
 
 
 class Skip(Exception):
@@ -67,7 +67,7 @@ def attempt(function, args):
 
 
 def run(name, jobs, *args, at_once=100):
-    """Runs the jobs, (what, function), so many at once, and prints a line for each.
+    """Runs the jobs, (what, function), some of them at once, and prints a line for each.
     Returns the exit status."""
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(at_once) as pool:

@@ -32,7 +32,7 @@ async def converse(socket):
 
 
 async def call(address):
-    """Talks to wsServer. Extensions and subprotocols that are offered are not taken."""
+    """Talks to wsServer. The server accepts no extension and no subprotocol."""
     async with websockets.connect('ws://%s/ws' % address, max_size=None,
                                   compression='deflate', subprotocols=['chat']) as socket:
         holder = socket if hasattr(socket, 'extensions') else socket.protocol  # since 14

@@ -1,7 +1,7 @@
 """raw.py - WebSockets by hand: frames as bytes, one end of a connection, the programs
 
 A message that is whole and right is written as its text or its bytes: 'Hello', b'Hello'.
-All else that is sent is a Frame. What comes is (opcode, payload).
+All else that is sent is a Frame. What is received is (opcode, payload).
 """
 import base64
 import functools
@@ -62,7 +62,7 @@ def apply_mask(mask, payload):
 def encode(frame, masked):
     """The frame's bytes; `masked` is what the sender's role asks for."""
     if not isinstance(frame, Frame):
-        frame = Frame(*taken(frame))
+        frame = Frame(*message_of(frame))
     payload = as_bytes(frame.payload)
     masked = masked != frame.wrong
     length = len(payload) if frame.length is None else frame.length
@@ -77,7 +77,7 @@ def encode(frame, masked):
     return head + mask + apply_mask(mask, payload)
 
 
-def taken(message):
+def message_of(message):
     """(opcode, payload) of a message that is written as its text or its bytes."""
     if isinstance(message, str):
         return TEXT, message.encode()
@@ -91,9 +91,9 @@ def closed(code=1000):
 # --- Heads --------------------------------------------------------------------------
 
 def head(first, headers, changes):
-    """The head of a request or an answer. A change `Name: value` takes the place of that
-    header or comes to the others, `+Name: value` is one line more, `-Name` one less, and
-    `=` stands before another first line."""
+    """The head of a request or a response. A change `Name: value` replaces that header or
+    adds it, `+Name: value` adds a line, `-Name` removes one, and `=` stands before another
+    first line."""
     for change in changes:
         name = change.lstrip('+-').partition(':')[0]
         if change[0] == '=':
@@ -126,8 +126,8 @@ def response(key, *changes):
 # --- One end of a connection --------------------------------------------------------
 
 class WebSocket:
-    """Our end: it sends what it is told to, and takes only what is right. A client's
-    masks."""
+    """Our end: it sends what it is told to, and accepts only what is right. That of a
+    client masks."""
 
     def __init__(self, sock, masking):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -139,7 +139,7 @@ class WebSocket:
         self.sock.sendall(b''.join(encode(frame, self.masking) for frame in frames))
 
     def pour(self, data, places=()):
-        """Sends the data, cut at these places, while we take what comes."""
+        """Sends the data, cut at these places, while we receive."""
         def work():
             try:
                 for a, b in zip([0, *places], [*places, len(data)]):
@@ -155,7 +155,7 @@ class WebSocket:
         return poll.poll(seconds * 1000)
 
     def receive(self, seconds=DEADLINE):
-        """Takes what comes next. Returns False at the end. A server must not reset: what
+        """Receives what is there. Returns False at the end. A server must not reset: what
         it has sent could be lost by that. A client that is done may leave as it likes."""
         if not self.readable(seconds):
             raise Wrong('nothing in %g s; before: %.200r' % (seconds, bytes(self.data)))
@@ -169,7 +169,7 @@ class WebSocket:
         return new != b''
 
     def head(self):
-        """Takes a head. Returns its first line and its headers."""
+        """Receives a head. Returns its first line and its headers."""
         while b'\r\n\r\n' not in self.data:
             if not self.receive():
                 raise Wrong('no whole head: %.200r' % bytes(self.data))
@@ -199,7 +199,7 @@ class WebSocket:
         return data
 
     def frame(self, seconds=DEADLINE):
-        """Takes a frame: (opcode, payload). None at the end."""
+        """Receives a frame: (opcode, payload). None at the end."""
         if not self.data and not self.receive(seconds):
             return None
         first, second = self.exactly(2, seconds)
@@ -218,14 +218,14 @@ class WebSocket:
         self.masks.append(self.exactly(4, seconds))
         return opcode, apply_mask(self.masks[-1], self.exactly(length, seconds))
 
-    def takes(self, *messages, seconds=DEADLINE):
-        """Exactly these come next."""
+    def expect(self, *messages, seconds=DEADLINE):
+        """Receives exactly these."""
         for message in messages:
-            same(taken(message), self.frame(seconds))
+            same(message_of(message), self.frame(seconds))
 
     def rest(self):
-        """Takes all frames up to the end. Once a Close has come and what we pour is gone,
-        we leave too."""
+        """Receives all frames up to the end. After a Close, and once all that we pour has
+        been sent, we half-close, too."""
         frames = []
         while frame := self.frame():
             frames.append(frame)
@@ -239,7 +239,7 @@ class WebSocket:
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except OSError:
-            pass  # the other end has left already
+            pass  # the other end has closed already
 
     def reset(self):
         if self.sock.fileno() >= 0:
@@ -375,7 +375,7 @@ class Client(Program):
         super().__init__([*command, *words, *target], **more)
 
     def accept(self, path='/ws', host=None):
-        """Takes its request, which must be right. Returns our end, and the key."""
+        """Receives its request, which must be right. Returns our end, and the key."""
         with self.listener:
             ws = WebSocket(self.listener.accept()[0], False)
         first, headers = ws.head()
@@ -385,6 +385,6 @@ class Client(Program):
                                          'connection': 'Upgrade',
                                          'sec-websocket-version': '13'}), (first, headers))
         same((b'', 24, 16, False), (bytes(ws.data), len(key), len(base64.b64decode(key)),
-                                    key in self.seen), 'behind it, and the key')
+                                    key in self.seen), 'after it, and the key')
         self.seen.add(key)
         return ws, key

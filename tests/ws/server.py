@@ -3,7 +3,6 @@
 
 Each check starts a server of its own, but for those that only wait: they share one.
 """
-import errno
 import os
 import resource
 import signal
@@ -14,7 +13,8 @@ import time
 
 from checks import SLOW, Wrong, becomes, can, check, checks, not_before, run, same
 from raw import (PING, PONG, Server, WebSocket, binary, check_welcome, close, closed,
-                 connect, encode, first, open_websocket, ping, pong, request, taken, text)
+                 connect, encode, first, message_of, open_websocket, ping, pong, request,
+                 text)
 
 IDLE = int(os.environ.get('TEST_THREADS', '1'))  # the threads of a server without clients
 SILENCE = 30  # seconds until the Ping, and from there until the end
@@ -25,11 +25,11 @@ PATIENCE = 40 * SLOW
 def echoed(address):
     with open_websocket(address) as ws:
         ws.send('x')
-        ws.takes('x')
+        ws.expect('x')
 
 
 def left_alone(server, seconds=10 * SLOW):
-    """No client has left a thread behind."""
+    """No thread of a client is left."""
     becomes(True, lambda: len(os.listdir(server.proc('task'))) <= IDLE, 'idle', seconds)
 
 
@@ -64,21 +64,21 @@ def memory(server, field):
 def _(_, shared):
     since = time.monotonic()
     with open_websocket(shared.address) as ws:
-        ws.takes((PING, b''), seconds=PATIENCE)
+        ws.expect((PING, b''), seconds=PATIENCE)
         not_before(since, SILENCE, 'the Ping')
         since = time.monotonic()
         ws.send(pong())
-        ws.takes((PING, b''), seconds=PATIENCE)
+        ws.expect((PING, b''), seconds=PATIENCE)
         not_before(since, SILENCE, 'the second Ping')
         ws.send('still here')
-        ws.takes('still here')
+        ws.expect('still here')
 
 
 @check('idle for 30 s and the Ping not answered for 30 s: dropped')
 def _(_, shared):
     since = time.monotonic()
     with open_websocket(shared.address) as ws:
-        ws.takes((PING, b''), seconds=PATIENCE)
+        ws.expect((PING, b''), seconds=PATIENCE)
         same(None, ws.frame(PATIENCE), 'after the Ping')
         not_before(since, 2 * SILENCE, 'the end')
 
@@ -89,10 +89,10 @@ def _(command, _):
     size = 8 << 20
     with Server(command, '-q') as server, open_websocket(server.address) as ws:
         ws.send(bytes(size))
-        ws.takes(bytes(size))
+        ws.expect(bytes(size))
         same(True, memory(server, 1) > size, 'with the message')
         ws.send(ping())
-        ws.takes((PONG, b''))
+        ws.expect((PONG, b''))
         becomes(True, lambda: memory(server, 1) < size, 'without it')
 
 
@@ -105,7 +105,7 @@ def _(command, _):
         clients = [open_websocket(server.address) for _ in range(100)]
         for ws in clients:
             ws.send(ping(), binary(b'x', length=16 << 20))
-            ws.takes((PONG, b''))
+            ws.expect((PONG, b''))
         more = memory(server, 5) - before
         same(True, more < 100 << 20, '%d bytes' % more)
 
@@ -170,7 +170,7 @@ def _(command, _):
             clients = [open_websocket(server.address) for _ in range(4)]
             clients[0].send(text('half', length=1000))
             clients[1].send(first('half'), ping())
-            clients[1].takes((PONG, b''))
+            clients[1].expect((PONG, b''))
             fill(clients[2])
             clients.append(connect(server.address))
             clients[4].pour(b'GET /ws')
@@ -191,7 +191,7 @@ def _(command, _):
         for ws in crowd:
             check_welcome(ws)
             ws.send('x', close(1000))
-            same([taken('x'), closed()], ws.rest())
+            same([message_of('x'), closed()], ws.rest())
             ws.sock.close()
         same(server.first_line, server.complaints().replace(complaint, ''))
 
@@ -216,7 +216,8 @@ def _(command, _):
 @check('a client that has half-closed is answered; one that has failed and goes on sending'
        ' gets the Close')
 def _(_, shared):
-    for sent, want in ((['a', 'b', text('half', length=100)], [taken('a'), taken('b')]),
+    for sent, want in ((['a', 'b', text('half', length=100)],
+                        [message_of('a'), message_of('b')]),
                        ([text('x', rsv=4), *[bytes(60000)] * 20], [closed(1002)]),
                        ([bytes(17 << 20)], [closed(1009)])):
         with open_websocket(shared.address) as ws:
@@ -234,7 +235,7 @@ def _(_, shared):
             return int.from_bytes(info[152:156], sys.byteorder)
         before = segments()
         ws.send(*['12345'] * 50)
-        ws.takes(*['12345'] * 50)
+        ws.expect(*['12345'] * 50)
         same(1, segments() - before, 'segments')
 
 

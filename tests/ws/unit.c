@@ -2,8 +2,8 @@
  *
  *     cases.py streams server | unit
  *
- * Each stream of the table on stdin must come to what the plain reading of frames.c makes
- * of it, whole, byte by byte and cut at every place: so the masks are tried at every
+ * Each stream of the table on stdin must give what the plain reading of frames.c
+ * gives, whole, byte by byte and cut at every place: so the masks are tried at every
  * place and length. Checks the vectors of RFC 4648 and RFC 6455, and UTF-8. Prints a line
  * for each check, as the test scripts do.
  */

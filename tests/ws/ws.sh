@@ -1,7 +1,7 @@
 # ws.sh - what wsServer.sh and wsClient.sh need besides lib.sh
 # shellcheck shell=sh disable=SC2034,SC2153,SC2154
 
-# The system's own has python3-websockets; another one may come first in PATH.
+# The system's own Python has websockets; another one may stand first in PATH.
 PYTHON=/usr/bin/python3
 [ -x "$PYTHON" ] || PYTHON=python3
 WS=$ROOT/tests/ws
@@ -61,7 +61,7 @@ unit_tests() { # server|client
         $RUN_WITH "$T/unit" <"$T/streams"
 }
 
-# All that needs only Python. It goes on behind what the script does meanwhile.
+# All that needs only Python. It runs beside the rest of the script.
 start_checks() { # server|client PROGRAM
     need "$PYTHON" 'the protocol, time and signals' || return
     for _part in "$1.py" "cases.py $1"; do

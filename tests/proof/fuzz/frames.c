@@ -1,35 +1,28 @@
 /* frames.c - fuzzes how wsServer.c, or with -DCLIENT wsClient.c, reads and writes frames
  *
- * What goes back for a stream of frames must be, to the byte, what it is for a plain
- * second reading by RFC 6455, and a failure must come as early.
+ * For a stream of frames it must send the same bytes as a plain second reading by
+ * RFC 6455, and must fail as early.
  */
 #ifdef CLIENT
 #define PROGRAM "../../../wsClient/wsClient.c"
-static const char sent_mask[5] = "zyxw"; /* all random bytes are so here */
+#define RANDOM "zyxw"
+static const char sent_mask[5] = RANDOM;
 #else
 #define PROGRAM "../../../wsServer/wsServer.c"
 static const char sent_mask[5] = "";
 #endif
-#include "fuzz.h"
+#include "websocket.h"
 
 static struct websocket ws;
-static const unsigned char *p; /* so far plain() has read the stream */
+static const unsigned char *p; /* the next byte of the stream for plain() */
 static struct notes message, control;
-static size_t needed; /* to come to its end takes no more of the stream than this */
+static size_t needed; /* bytes of the stream after which it must have ended */
 
 /* Send back each message of the stream until it ends. */
 static void real(void)
 {
-    char *sent;
-    size_t size;
-    memset(&ws, 0, offsetof(struct websocket, in));
-    ws.fd = STREAM;
-    ws.out = open_memstream(&sent, &size);
-    must(ws.out != NULL, "there is memory for what is sent");
+    open_websocket(&ws);
 #ifdef CLIENT
-    random_text = sent_mask;
-    if (random_file != NULL)
-        rewind(random_file);
     close_sent = false;
 #endif
     int result;
@@ -40,14 +33,14 @@ static void real(void)
             break;
     }
     fclose(ws.out);
-    note(&got, sent, size);
+    note(&got, sent, sent_size);
     note_text(&got, ws.failure != NULL ? "failed" : "closed");
-    must(stream.before < needed, "it fails at the first byte that it can fail at");
+    must(stream.before < needed, "it fails at the first byte where it can");
     free(sent);
     free(ws.message);
 }
 
-/* Note the frame (RFC 6455, section 5.2) that is to go back. */
+/* Note the frame (RFC 6455, section 5.2) that it must send. */
 static void note_frame(unsigned opcode, const unsigned char *payload, size_t length)
 {
     unsigned char header[10] = {(unsigned char)(0x80 | opcode), (unsigned char)length};
@@ -63,8 +56,8 @@ static void note_frame(unsigned opcode, const unsigned char *payload, size_t len
         note(&want, (unsigned char[]){payload[i] ^ (unsigned char)sent_mask[i % 4]}, 1);
 }
 
-/* Note the end: a Close with this code, or with none if it is 0, and that it is a failure
-   if the code is negative. */
+/* Note the end: a Close with this code, without one if it is 0; a negative code stands for
+   a failure. */
 static void note_end(int code)
 {
     const unsigned bits = (unsigned)abs(code);
@@ -81,7 +74,7 @@ static bool plain_start(const unsigned char *two)
            (two[1] < 0x80) == (*sent_mask != 0) && (two[0] < 0x88 || two[1] % 128 <= 125);
 }
 
-/* What section 7.4 says of the payload of a Close: the code for note_end(). */
+/* The code for note_end() after a Close with this payload (section 7.4). */
 static int plain_close(const struct notes *payload)
 {
     if (payload->used < 2)
@@ -95,12 +88,12 @@ static int plain_close(const struct notes *payload)
     return plain_utf8(payload->data + 2, n, &open) < n || open ? -1007 : code;
 }
 
-/* Go through the stream, frame by frame. Returns the code for note_end(), or
-   INT_MAX if it just ends; p is behind the last byte that this takes. */
+/* Go through the stream, frame by frame. Returns the code for note_end(), or INT_MAX if
+   the stream just ends; p is then after the last byte that decided. */
 static int plain_frames(void)
 {
     const unsigned char *end = stream.data + stream.size;
-    unsigned kind = 0; /* of the message under way */
+    unsigned kind = 0; /* opcode of the message being read, 0 between messages */
     while (end - p >= 2) {
         const unsigned char *start = p;
         p += 2;

@@ -1,12 +1,12 @@
-/* fuzz.h - what the fuzz targets share, and the unit test of the WebSocket programs
+/* fuzz.h - shared by the fuzz targets and ws/unit.c
  *
- * A target defines PROGRAM, includes this, which includes that program, and has real()
- * and plain(). real() runs the program on a stream and notes what comes of it, plain()
- * notes what a plain second implementation, written from the RFC, comes to. They must
- * note the same, whether the stream comes whole, cut in two, or in small pieces.
+ * A target defines PROGRAM, includes this file, which includes that program, and defines
+ * real() and plain(). real() runs the program on a stream and notes the results; plain()
+ * notes the results of a plain second implementation, written from the RFC. The two must
+ * be the same whether the stream arrives whole, cut in two, or in small pieces.
  *
  * In an input the bytes 0xff, 0xfe and N stand for N times 300 letters x, so that a short
- * input can be a long stream.
+ * input can make a long stream.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
@@ -23,32 +23,32 @@
 #include <strings.h>
 #include <unistd.h>
 
-enum { STREAM = 1000000 }; /* the descriptor that the stream comes from */
+enum { STREAM = 1000000 }; /* the descriptor of the stream */
 
 struct notes {
-    unsigned char *data;
+    unsigned char *data; /* ends with a NUL that used does not count */
     size_t used, size;
 };
 
-static struct notes got, want; /* what real() and plain() note; write() is noted in got */
+static struct notes got, want; /* by real() and plain() */
 
 static struct {
     unsigned char *data; /* allocated, so that the sanitizer sees a byte read too far */
     size_t size;
-    size_t at, before; /* so much has been read, and so much before the last read */
-    size_t cut, piece; /* it comes cut in two, or in pieces of a size that is not 0 */
-    size_t turn;       /* so many pieces have come */
+    size_t at, before; /* bytes read so far, and before the last read */
+    size_t cut, piece; /* cut in two at cut, or in pieces of this size unless it is 0 */
+    size_t turn;       /* pieces so far */
 } stream;
 
-static size_t most_cuts = 20; /* so many cuts, spread over the stream, are tried */
-static size_t longest = 9000; /* no stream is longer */
-static FILE *screen;          /* what goes to stdout and stderr */
-static char *said;            /* the same, after fflush() */
+static size_t most_cuts = 20; /* number of cuts that are tried, all over the stream */
+static size_t longest = 9000; /* limit for a stream */
+static FILE *screen;          /* stands in for stdout and stderr */
+static char *said;            /* its text, after fflush() */
 static size_t said_size;
 static jmp_buf before_call;
 static bool may_exit;
 
-/* End with a finding, unless it is good. */
+/* Abort with a finding if the condition is false. */
 static inline void must(bool good, const char *what)
 {
     if (!good) {
@@ -66,7 +66,7 @@ static inline void note(struct notes *notes, const void *data, size_t n)
     }
     memcpy(notes->data + notes->used, data, n);
     notes->used += n;
-    notes->data[notes->used] = '\0'; /* so that text may be taken as a string */
+    notes->data[notes->used] = '\0';
 }
 
 static inline void note_text(struct notes *notes, const char *text)
@@ -74,7 +74,13 @@ static inline void note_text(struct notes *notes, const char *text)
     note(notes, text, strlen(text));
 }
 
-/* A copy with nothing behind it. */
+static inline void clear(struct notes *notes)
+{
+    notes->used = 0;
+    note(notes, "", 0);
+}
+
+/* An allocated copy without spare bytes. */
 static inline unsigned char *copy_of(const unsigned char *data, size_t n)
 {
     unsigned char *copy = malloc(n > 0 ? n : 1);
@@ -83,67 +89,54 @@ static inline unsigned char *copy_of(const unsigned char *data, size_t n)
     return copy;
 }
 
-/* How many bytes a read or write gets. The pieces behind the first are larger, so that
-   a long stream does not take all the time. */
-static inline size_t next_piece(size_t size)
+/* Instead of read(). Late pieces are larger, so that a long stream does not take all the
+   time. */
+static inline ssize_t read_stream(int fd, void *buffer, size_t size)
 {
-    must(size > 0, "a read or write asks for something");
+    must(fd == STREAM && size > 0, "it reads from the peer only, and some bytes");
     size_t n = stream.at < stream.cut ? stream.cut - stream.at : size;
     if (stream.piece > 0)
         n = ++stream.turn <= 50 * most_cuts ? stream.piece : 100;
-    return n < size ? n : size;
-}
-
-/* In place of read(). */
-static inline ssize_t read_stream(int fd, void *buffer, size_t size)
-{
-    must(fd == STREAM, "only the peer is read from");
-    size_t n = next_piece(size), left = stream.size - stream.at;
-    n = n < left ? n : left;
+    n = n < size ? n : size;
+    n = n < stream.size - stream.at ? n : stream.size - stream.at;
     memcpy(buffer, stream.data + stream.at, n);
     stream.before = stream.at;
     stream.at += n;
     return (ssize_t)n;
 }
 
-/* In place of write(). */
-static inline ssize_t note_write(int fd, const void *data, size_t size)
-{
-    must(fd == STREAM, "only the peer is written to");
-    size_t n = next_piece(size);
-    note(&got, data, n);
-    return (ssize_t)n;
-}
-
-/* In place of poll(): there is always something to read, or the end. */
+/* Instead of poll(): there is always something to read, or the end. */
 static inline int poll_stream(struct pollfd *fds, nfds_t n, int timeout)
 {
-    must(n == 1 && fds[0].fd == STREAM && timeout != 0, "only the peer is waited for");
+    must(n == 1 && fds[0].fd == STREAM && timeout != 0, "it waits for the peer only");
     return 1;
 }
 
-/* In place of fopen(): the random bytes of /dev/urandom are random_text, repeated. */
-static const char *random_text = "the sample nonce"; /* RFC 6455, section 1.3 */
+/* Instead of fopen(): the random bytes of /dev/urandom are a text, over and over; by
+   default the nonce of RFC 6455, section 1.3. */
+#ifndef RANDOM
+#define RANDOM "the sample nonce"
+#endif
 static FILE *random_file;
 
 static inline FILE *open_random(const char *path, const char *mode)
 {
     static char repeated[1 << 18];
-    must(strcmp(path, "/dev/urandom") == 0, "nothing else is opened");
+    must(strcmp(path, "/dev/urandom") == 0, "it opens nothing else");
     for (size_t i = 0; i < sizeof repeated; i++)
-        repeated[i] = random_text[i % strlen(random_text)];
+        repeated[i] = RANDOM[i % (sizeof RANDOM - 1)];
     random_file = fmemopen(repeated, sizeof repeated, mode);
     return random_file;
 }
 
-/* In place of exit(): return to survives(). */
+/* Instead of exit(): return to survives(). */
 static inline _Noreturn void leave_call(int status)
 {
-    must(may_exit && status == 1, "it may exit, and with 1");
+    must(may_exit && status == 1, "it exits only where it may, and with 1");
     longjmp(before_call, 1);
 }
 
-/* Whether the call returns. If it exits, `said` is why. */
+/* Whether the call returns. If it exits, `said` is its message. */
 static inline bool survives(void (*call)(void))
 {
     may_exit = setjmp(before_call) == 0;
@@ -158,7 +151,6 @@ static inline bool survives(void (*call)(void))
 int program_main(int argc, char **argv);
 #define main program_main
 #define read read_stream
-#define write note_write
 #define exit leave_call
 #define poll poll_stream
 #define fopen open_random
@@ -178,8 +170,8 @@ int program_main(int argc, char **argv);
 static void real(void);
 static void plain(void);
 
-/* Whether the text is of the pattern, an extended regular expression (POSIX, chapter 9)
-   that stands in the source, without regard to case if it begins with (^. */
+/* Whether the text matches the pattern, a literal with an extended regular expression
+   (POSIX, chapter 9); a pattern that begins with (^ ignores case. */
 static inline bool like(const char *text, const char *pattern)
 {
     static struct {
@@ -197,9 +189,9 @@ static inline bool like(const char *text, const char *pattern)
     return regexec(&known[i].compiled, text, 0, NULL, 0) == 0;
 }
 
-/* Check the text by the definition of UTF-8 (RFC 3629, section 3), a byte at a time.
-   Returns how many bytes are good: n, or where the first stands after which nothing could
-   make it right. *open tells whether the end is inside a character. */
+/* Check text by the definition of UTF-8 (RFC 3629, section 3), byte by byte. Returns n,
+   or the position of the first byte after which nothing could make the text valid. *open
+   tells whether it ends inside a character. */
 static inline size_t plain_utf8(const unsigned char *p, size_t n, bool *open)
 {
     static const uint32_t least[] = {0, 0x80, 0x800, 0x10000}; /* with `more` bytes */
@@ -224,26 +216,27 @@ static inline size_t plain_utf8(const unsigned char *p, size_t n, bool *open)
     return n;
 }
 
-/* Run the stream. Returns whether real() notes what plain() has noted. */
+/* Run the stream once. Returns whether real() notes the same as plain(). */
 static inline bool run_stream(void)
 {
-    stream.at = stream.before = stream.turn = got.used = 0;
+    stream.at = stream.before = stream.turn = 0;
     screen = open_memstream(&said, &said_size);
     must(screen != NULL, "there is memory for what is printed");
-    note(&got, "", 0);
+    if (random_file != NULL)
+        rewind(random_file);
+    clear(&got);
     real();
     fclose(screen);
     free(said);
     return got.used == want.used && memcmp(got.data, want.data, got.used) == 0;
 }
 
-/* Run the stream in every way. Returns NULL, or the way in which it comes to something
-   else than plain() does. */
+/* Run the stream in every way. Returns NULL, or the way in which real() and plain()
+   differ. */
 static inline const char *differs(void)
 {
     static char way[40];
-    want.used = 0;
-    note(&want, "", 0);
+    clear(&want);
     plain();
     stream.piece = 0;
     for (stream.cut = 0; stream.cut <= stream.size;
@@ -252,7 +245,7 @@ static inline const char *differs(void)
         if (!run_stream())
             return way;
         if (stream.at == 0 && stream.size > 0)
-            return NULL; /* what real() does not read has no pieces */
+            return NULL; /* real() reads no stream, so there are no pieces */
     }
     for (stream.piece = 1; stream.piece <= 7; stream.piece += 6) {
         snprintf(way, sizeof way, "in pieces of %zu", stream.piece);
@@ -267,14 +260,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct notes whole;
-    static char letters[300 * 255];
-    memset(letters, 'x', sizeof letters);
-    whole.used = 0;
-    note(&whole, "", 0);
+    clear(&whole);
     for (size_t i = 0; i < size && whole.used < longest; i++) {
         if (i + 2 < size && data[i] == 0xff && data[i + 1] == 0xfe) {
-            size_t n = 300 * (size_t)data[i + 2], room = longest - whole.used;
-            note(&whole, letters, n < room ? n : room);
+            for (int n = 300 * data[i + 2]; n > 0 && whole.used < longest; n--)
+                note_text(&whole, "x");
             i += 2;
         } else {
             note(&whole, data + i, 1);
@@ -292,14 +282,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
-/* Without libFuzzer: run each file that is named, once. */
+/* Without libFuzzer: run each FILE once. */
 #ifdef REPLAY
 int main(int argc, char **argv)
 {
+    static unsigned char data[1 << 16];
     most_cuts = 1000;
     longest = 90000;
     for (int i = 1; i < argc; i++) {
-        static unsigned char data[1 << 16];
         FILE *file = fopen(argv[i], "rb");
         must(file != NULL, argv[i]);
         fprintf(stderr, "%s\n", argv[i]);

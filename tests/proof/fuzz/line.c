@@ -1,4 +1,4 @@
-/* line.c - fuzzes next_line(), fill() and is_stop() of concTCP.c, or with -DCLIENT of
+/* line.c - fuzzes fill(), next_line() and is_stop() of concTCP.c, or with -DCLIENT of
  * tcpC.c */
 #ifdef CLIENT
 #define PROGRAM "../../../tcpC/tcpC.c"
@@ -30,8 +30,8 @@ static void real(void)
     must(in.error == 0, "the end of a stream is no error");
 }
 
-/* A line over the limit is one after another of that length; the last line gets the end
-   that it lacks. */
+/* A line over the limit is handled in pieces of that length; an unfinished last line gets
+   its newline. */
 static void plain(void)
 {
     static struct notes line;

@@ -1,17 +1,17 @@
 /* response.c - fuzzes how wsClient.c reads the server's response to its handshake
  *
- * A response must be accepted or refused as a plain second reading by patterns has it.
- * What follows an accepted one must be left to the frames; a refusal is a line on stderr
- * without a control byte.
+ * It must accept and refuse the same responses as a plain second reading by patterns. What
+ * follows an accepted one must be left for the frames; a refusal is one line of printable
+ * ASCII on stderr.
  */
 #define PROGRAM "../../../wsClient/wsClient.c"
-#include "http.h"
+#include "websocket.h"
 
-/* Of the key in RFC 6455, section 1.3, which is what random_text makes. */
+/* For the nonce of RFC 6455, section 1.3. */
 static const char accept_value[] = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 static struct websocket ws;
 
-static void shake_hands(void)
+static void call_handshake(void)
 {
     handshake(&ws, "localhost:1", "/");
 }
@@ -19,20 +19,18 @@ static void shake_hands(void)
 static void real(void)
 {
     open_websocket(&ws);
-    if (random_file != NULL)
-        rewind(random_file);
-    bool accepted = survives(shake_hands);
+    bool accepted = survives(call_handshake);
     fclose(ws.out);
     free(sent);
     note_text(&got, accepted ? "accepted" : "refused");
     if (accepted)
         check_rest(&ws);
     must(like(said, accepted ? "^$" : "^wsClient: server: [ -~]+\n$"),
-         "nothing but a refusal is a line on stderr");
+         "only a refusal is reported, in one line");
 }
 
-/* Whether the stream begins with a response that RFC 6455, section 4.1, has the client
-   accept, after any number of interim ones. */
+/* Whether the stream begins with a response that RFC 6455, section 4.1, lets the client
+   accept, after any number of interim responses. */
 static bool plain_accepted(void)
 {
     int status = plain_head(0);

@@ -1,8 +1,8 @@
-/* utf8.c - fuzzes check_utf8(), of wsServer.c and wsClient.c, against a plain check */
+/* utf8.c - fuzzes check_utf8(), shared by wsServer.c and wsClient.c */
 #define PROGRAM "../../../wsServer/wsServer.c"
 #include "fuzz.h"
 
-static size_t good; /* so many bytes are */
+static size_t good; /* bytes before the first bad one */
 
 static void real(void)
 {
@@ -12,7 +12,7 @@ static void real(void)
     for (ssize_t n = 1; valid && n > 0;) {
         n = read_stream(STREAM, buffer, sizeof buffer);
         valid = check_utf8(&u, stream.data + stream.before, (size_t)n);
-        must(valid == (good >= stream.at), "it is bad from its first bad byte on");
+        must(valid == (good >= stream.at), "it finds the first bad byte");
     }
     note_text(&got, !valid ? "bad" : u.missing > 0 ? "open" : "good");
 }

@@ -1,4 +1,4 @@
-// net echo|line|date|udp PORT|PATH: a goroutine for each connection, which keeps its one reader:
+// net echo|line|udp PORT|PATH: a goroutine for each connection, which keeps its one reader:
 // every byte goes back, or a line in, a line out; or a number from 1 to 1000 for each datagram.
 package main
 
@@ -10,7 +10,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 )
 
 func echo(c net.Conn) {
@@ -27,7 +26,7 @@ func echo(c net.Conn) {
 	}
 }
 
-func lines(c net.Conn, dates bool, number int) {
+func lines(c net.Conn, number int) {
 	defer c.Close()
 	reader := bufio.NewReader(c)
 	for {
@@ -35,11 +34,8 @@ func lines(c net.Conn, dates bool, number int) {
 		if err != nil || strings.TrimSpace(line) == "STOP" {
 			return
 		}
-		answer := fmt.Sprintf("Client number: %d\n", number)
-		if dates {
-			answer = time.Now().Format(time.RFC3339) + "\n"
-		}
-		if _, err := c.Write([]byte(answer)); err != nil {
+		reply := fmt.Sprintf("Client number: %d\n", number)
+		if _, err := c.Write([]byte(reply)); err != nil {
 			return
 		}
 	}
@@ -82,7 +78,7 @@ func main() {
 		if work == "echo" || work == "text" {
 			go echo(c)
 		} else {
-			go lines(c, work == "date", number)
+			go lines(c, number)
 		}
 	}
 }

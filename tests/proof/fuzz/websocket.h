@@ -1,4 +1,5 @@
-/* http.h - for request.c and response.c: the head of an HTTP message, read by patterns */
+/* websocket.h - shared by frames.c, request.c and response.c: a WebSocket whose peer is the
+ * stream, and the head of an HTTP message, read by patterns */
 #include "fuzz.h"
 
 /* RFC 7230, sections 3.2 and 3.2.6. */
@@ -6,31 +7,31 @@
 #define HEADERS "(" TOKEN ":[^\001-\010\012-\037\177]*\n)*"
 #define CONNECTION_UPGRADE "(^\nConnection:([^\n]*[, \t])?upgrade[, \t\n])"
 
-static char head[8193];   /* of the stream, each line's end but a `\n` */
-static size_t head_end;   /* in the stream, after the empty line that is not in head[] */
-static char *sent;        /* what has been written, once sent_file is closed */
+static char head[8193]; /* without its empty line; each line ends with a bare `\n` */
+static size_t head_end; /* position in the stream, after the empty line */
+static char *sent;      /* what the program has written, once ws->out is closed */
 static size_t sent_size;
 
-static void open_websocket(struct websocket *ws)
+static inline void open_websocket(struct websocket *ws)
 {
     memset(ws, 0, offsetof(struct websocket, in));
     ws->fd = STREAM;
     ws->out = open_memstream(&sent, &sent_size);
-    must(ws->out != NULL, "there is memory for what is sent");
+    must(ws->out != NULL, "there is memory for what it sends");
 }
 
-/* What follows the head must be left to the frames. */
-static void check_rest(const struct websocket *ws)
+/* What follows the head must be left for the frames. */
+static inline void check_rest(const struct websocket *ws)
 {
     size_t waiting = ws->end - ws->start;
-    must(stream.at - waiting == head_end, "the head is consumed, and no more");
+    must(stream.at - waiting == head_end, "it consumes the head and nothing more");
     must(memcmp(ws->in + ws->start, stream.data + head_end, waiting) == 0,
-         "what follows it is as it arrived");
+         "it keeps what follows the head");
 }
 
-/* Find the head that begins at this byte of the stream. Returns 200, or the status that
-   refuses a request. */
-static int plain_head(size_t start)
+/* Copy the head that begins at this byte of the stream to head[]. Returns 200, or the
+   status for a bad request. */
+static inline int plain_head(size_t start)
 {
     char *end = head;
     for (head_end = start; head_end < stream.size && head_end < start + 8192;) {
@@ -51,9 +52,9 @@ static int plain_head(size_t start)
     return stream.size - start < 8192 ? 400 : 431;
 }
 
-/* How many of the head's lines, from the second one on, are of the pattern; a `\n` stands
-   before each. */
-static int count(const char *pattern)
+/* How many of the head's lines, from the second one on, match the pattern, each with the
+   `\n` before it. */
+static inline int count(const char *pattern)
 {
     int n = 0;
     for (char *line = strchr(head, '\n'); line != NULL; line = strchr(line + 1, '\n'))
@@ -61,8 +62,8 @@ static int count(const char *pattern)
     return n;
 }
 
-/* The value of a header that is there once, and how long it is. */
-static const char *plain_value(const char *name, size_t *length)
+/* The value of a header that the head has, and its length. */
+static inline const char *plain_value(const char *name, size_t *length)
 {
     const char *line = head;
     while (strncasecmp(line, name, strlen(name)) != 0)
