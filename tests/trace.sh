@@ -155,8 +155,8 @@ done
 cd "$T" || exit
 # shellcheck disable=SC2086 # words
 is 'the end of a server that a client cannot end' \
-    "$(printf '%s\n' concTCP unixSocket wsServer wsClient)" \
-    "$(grep -l '^ *(ctrl-C) ┤ *│$' $NAMES)"
+    "$(printf '%s:1\n' concTCP unixSocket wsServer wsClient)" \
+    "$(grep -c '^ *(ctrl-C) ┤ *│$' $NAMES | grep -v ':0$')"
 cd "$ROOT" || exit
 shows_in_chart otherTCPclient <<'END'
 ├ bind(0.0.0.0:0)
@@ -198,6 +198,8 @@ shows_in_chart wsClient <<'END'
 END
 is 'all bytes are there, twice' 400 \
     "$(sed -n 's/^ *│ *\(0*\) *│$/\1/p' "$T/wsClient" | tr -d '\n' | wc -c)"
+chart concTCP PROGRAM=concTCP TEXT='Exiting TCP server!'
+is 'TEXT that looks like the end of a server' 0 "$?"
 chart long PROGRAM=tcpC TEXT="$(printf '%01001d' 0)"
 is 'TEXT that is too long' 'trace: TEXT may have 1000 bytes at most' \
     "$(grep -v '^make' "$T/long")"
