@@ -323,7 +323,8 @@ static void base64(const unsigned char *data, size_t n, char *text)
         for (size_t k = 0; k < 3; k++)
             group = group << 8 | (i + k < n ? data[i + k] : 0);
         for (size_t k = 0; k < 4; k++)
-            *text++ = (char)(i + k <= n ? base64_digits[group >> (18 - 6 * k) & 63] : '=');
+            *text++ =
+                (char)(i + k <= n ? base64_digits[group >> (18 - 6 * k) & 63] : '=');
     }
     *text = '\0';
 }
