@@ -3,7 +3,7 @@
  * program; linked into sanitized and instrumented builds
  *
  * The runtimes do this in exit() only. Here a signal handler does it first and, with
- * -Wl,--wrap=_exit,--wrap=raise, so does the end of the program's own handler; except
+ * -Wl,--wrap=raise, so does the end of the program's own handler; except
  * during exit(), which is doing it already.
  */
 // NOLINTBEGIN(bugprone-reserved-identifier): the linker and the runtimes chose the names
@@ -12,10 +12,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-void __wrap__exit(int status);
 int __wrap_raise(int number);
 int __real_raise(int number);
-_Noreturn void __real__exit(int status);
 void __lsan_do_leak_check(void) __attribute__((weak));
 void __gcov_dump(void) __attribute__((weak));
 void faults_end(void) __attribute__((weak)); /* of faults.c: makes no more calls fail */
@@ -31,12 +29,6 @@ static void report(void)
     if (!exiting && __gcov_dump)
         __gcov_dump();
     exiting = 1;
-}
-
-void __wrap__exit(int status)
-{
-    report();
-    __real__exit(status);
 }
 
 int __wrap_raise(int number)
