@@ -95,7 +95,7 @@ struct session {
     bool pinged;           /* since the server was last heard */
     int reminder_interval; /* in ms, 0: never remind the user to type */
     int reminders;         /* since the user last typed */
-    long long last_typed;  /* when that was, or the conversation began */
+    long long last_asked;  /* when the user was last reminded, or typed */
     long long last_heard;  /* when the server last sent something */
     long long last_line;   /* when a line was last typed or printed */
     struct sigaction old_sigint; /* how SIGINT was handled at the start */
@@ -913,8 +913,7 @@ static int time_left(const struct session *s)
     const int limit = silence_limit(s), interval = s->reminder_interval;
     if (limit == 0 && (interval == 0 || s->user.eof))
         return -1;
-    long long due = limit > 0 ? s->last_heard + limit
-                              : s->last_typed + (s->reminders + 1LL) * interval;
+    const long long due = limit > 0 ? s->last_heard + limit : s->last_asked + interval;
     const long long left = due - now_ms();
     return left > 0 ? (int)left : 0;
 }
@@ -933,12 +932,29 @@ static bool handle_timeout(struct session *s)
     } else {
         start_output_line(s);
         printf("Please give me input!\n");
-        s->user.eof = ++s->reminders == REMINDERS;
         flush_stdout();
+        s->last_asked = now_ms();
+        s->user.eof = ++s->reminders == REMINDERS;
         if (s->user.eof)
             fprintf(stderr, "%s: stdin: no input, closing the connection\n", program);
     }
     return true;
+}
+
+/* Close a connection so that the peer receives everything: close() with unread input
+   would reset it, and what is on its way could be lost (RFC 2525, section 2.17). So end
+   our direction first, and discard input until the peer closes, too, or for about 2 s. */
+static void lingering_close(FILE *stream)
+{
+    struct pollfd in = {fileno(stream), POLLIN, 0};
+    char discarded[1024];
+    const time_t start = time(NULL);
+    fflush(stream);
+    shutdown(in.fd, SHUT_WR); /* sends FIN; we can still read */
+    while (time(NULL) - start <= 2 && poll(&in, 1, 2000) > 0 &&
+           read(in.fd, discarded, sizeof discarded) != 0)
+        ; /* after an error comes the end; EINTR is none */
+    fclose(stream);
 }
 
 /* Send lines and print messages until one end has closed the connection. A line is sent
@@ -951,9 +967,11 @@ static void exchange(struct session *s)
         return;
     for (;;) {
         take_line(s);
+        if (fflush(stdout) != 0 || ferror(stdout))
+            lingering_close(ws->out); /* what has been sent is not lost */
         flush_stdout();
-        if (!ferror(ws->out))
-            fflush(ws->out);
+        if (!ferror(ws->out) && fflush(ws->out) != 0)
+            shutdown(ws->fd, SHUT_WR); /* writing any more only fails, at once */
         const bool to_send = !ferror(ws->out) && !close_sent && /* a line, or a Close */
                              (s->line != NULL || s->user.eof);
         const bool to_read = !s->user.eof && !s->echo && s->line == NULL;
@@ -975,7 +993,7 @@ static void exchange(struct session *s)
             s->user.eof = true; /* lines that have been read are still sent */
         if (fds[2].revents != 0) {
             fill(&s->user);
-            s->last_typed = s->last_line = now_ms();
+            s->last_asked = s->last_line = now_ms();
             s->reminders = 0;
         }
         if (n == 0 && !handle_timeout(s))
@@ -1011,22 +1029,6 @@ static int report_end(struct session *s)
     else
         return s->failed ? 1 : 0;
     return 1;
-}
-
-/* Close a connection so that the peer receives everything: close() with unread input
-   would reset it, and what is on its way could be lost (RFC 2525, section 2.17). So end
-   our direction first, and discard input until the peer closes, too, or for about 2 s. */
-static void lingering_close(FILE *stream)
-{
-    struct pollfd in = {fileno(stream), POLLIN, 0};
-    char discarded[1024];
-    const time_t start = time(NULL);
-    fflush(stream);
-    shutdown(in.fd, SHUT_WR); /* sends FIN; we can still read */
-    while (time(NULL) - start <= 2 && poll(&in, 1, 2000) > 0 &&
-           read(in.fd, discarded, sizeof discarded) != 0)
-        ; /* after an error comes the end; EINTR is none */
-    fclose(stream);
 }
 
 /* ---- The command line ---- */
@@ -1072,9 +1074,9 @@ static const char *parse_arguments(int count, char **arguments, char target[TARG
     if (!url && count != 2)
         usage_error("Need SERVER + PATH!");
     const char *path = url ? parse_url(arguments[0], address) : arguments[1];
-    if (strlen(path) > TARGET_SIZE - 2)
+    if (snprintf(target, TARGET_SIZE, "%s%s", *path == '/' ? "" : "/", path) >=
+        TARGET_SIZE)
         usage_error("PATH is too long");
-    snprintf(target, TARGET_SIZE, "%s%s", *path == '/' ? "" : "/", path);
     for (const char *p = target; *p != '\0'; p++)
         if (*p <= ' ' || *p >= 0x7f || *p == '#')
             usage_error("PATH contains a character that must be percent-encoded");
@@ -1114,8 +1116,7 @@ static void open_connection(struct websocket *ws, const char *address)
     setsockopt(ws->fd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof sndbuf);
     setsockopt(ws->fd, SOL_SOCKET, SO_SNDLOWAT, &lowat, sizeof lowat);
     setsockopt(ws->fd, SOL_SOCKET, SO_SNDTIMEO, &write_timeout, sizeof write_timeout);
-    ws->out = fdopen(ws->fd, "w");
-    if (ws->out == NULL)
+    if ((ws->out = fdopen(ws->fd, "w")) == NULL)
         die(address, strerror(errno));
     setvbuf(ws->out, ws->out_buffer, _IOFBF, sizeof ws->out_buffer);
 }
@@ -1147,11 +1148,10 @@ int main(int argc, char **argv)
     flush_stdout();
     open_connection(&s.ws, address);
     handshake(&s.ws, address, target);
-
     catch_sigint(&s.old_sigint);
     if (s.echo || !isatty(STDIN_FILENO))
         s.reminder_interval = 0;
-    s.last_typed = s.last_heard = now_ms();
+    s.last_asked = s.last_heard = now_ms();
     exchange(&s);
     flush_stdout();
     int exit_status = report_end(&s);

@@ -267,6 +267,21 @@ def _(command):
             s.ends(1, 'wsClient: stdout: ANYeANY')  # Broken pipe, or write failed
 
 
+@check('stdout closed: what has been sent arrives, though messages are unread')
+def _(command):
+    reader, writer = os.pipe()
+    with Session(command, stdout=writer) as s:
+        os.close(writer)
+        os.close(reader)
+        typing = s.type_beside((b'x' * 1000 + b'\n') * 5000)
+        becomes(True, s.is_stuck, 'it cannot send')
+        s.ws.send(*['y' * 1000] * 60)
+        while s.ws.sock.recv(1 << 20):
+            pass  # to the end, without a reset
+        s.ends(1, 'wsClient: stdout: ANYeANY')
+        typing.join()
+
+
 @check('SIGINT: what was typed is sent, Close 1000, what still arrives, exit 0; a second '
        'one ends it at once')
 def _(command):
