@@ -256,7 +256,7 @@ def _(command):
 @check('stdout full or closed: one line on stderr, exit 1')
 def _(command):
     with open('/dev/full', 'w') as full, Client(command, stdout=full) as client:
-        client.ends(1, 'wsClient: stdout: No space left on device')
+        client.ends(1, 'wsClient: stdout: ANY')
     for keyboard, *messages in (('pipe', 'x'), ('pipe', 'x' * 100000, close(1000)),
                                 ('terminal',)):  # printed, or a reminder
         reader, writer = os.pipe()
@@ -391,7 +391,7 @@ def _(command):
                 same(at >= len(response(KEY)) + 7, 'first' in client.printed())
 
 
-for _name, _end, _complaint in (('nothing', b'', 'Connection timed out'),
+for _name, _end, _complaint in (('nothing', b'', 'ANY timed out'),
                                 ('a response byte by byte', b'H', 'ANY')):
     @check('%s for 30 s: exit 1' % _name)
     def _(command, end=_end, complaint=_complaint):
