@@ -216,7 +216,7 @@ static void lingering_close(FILE *stream)
     shutdown(in.fd, SHUT_WR); /* sends FIN; we can still read */
     while (time(NULL) - start <= 2 && poll(&in, 1, 2000) > 0 &&
            read(in.fd, discarded, sizeof discarded) != 0)
-        ; /* after an error comes the end; EINTR is none */
+        ; /* an error is followed by the end of the stream, except EINTR */
     fclose(stream);
 }
 

@@ -387,8 +387,7 @@ static void accept_key(const char *key, char accept_value[29])
     base64(digest, sizeof digest, accept_value);
 }
 
-/* Fill data with random bytes from the kernel (RFC 6455, section 10.3: a mask must not be
-   predictable). */
+/* Random bytes from the kernel: masks must not be predictable (section 10.3). */
 static void random_bytes(unsigned char *data, size_t n)
 {
     static FILE *source;
@@ -815,7 +814,6 @@ static void handshake(struct websocket *ws, const char *address, const char *tar
             "Sec-WebSocket-Version: 13\r\n\r\n",
             target, host, key);
     fflush(ws->out); /* an error shows when the response is read */
-
     struct response r = {0};
     char *head = read_response(ws);
     while (*(line = cut_line(&head)) != '\0')
@@ -898,8 +896,7 @@ static void send_next(struct session *s)
     sigaction(SIGINT, &s->old_sigint, NULL); /* another one need not wait */
 }
 
-/* How many milliseconds the server may be silent: it owes us a Close, or the rest of a
-   frame. 0 if that does not matter. */
+/* How long the server may be silent, in ms (0: for ever): it owes a Close or a frame. */
 static int silence_limit(const struct session *s)
 {
     if (close_sent || ferror(s->ws.out))
@@ -932,7 +929,6 @@ static bool handle_timeout(struct session *s)
     } else {
         start_output_line(s);
         printf("Please give me input!\n");
-        flush_stdout();
         s->last_asked = now_ms();
         s->user.eof = ++s->reminders == REMINDERS;
         if (s->user.eof)
@@ -953,13 +949,13 @@ static void lingering_close(FILE *stream)
     shutdown(in.fd, SHUT_WR); /* sends FIN; we can still read */
     while (time(NULL) - start <= 2 && poll(&in, 1, 2000) > 0 &&
            read(in.fd, discarded, sizeof discarded) != 0)
-        ; /* after an error comes the end; EINTR is none */
+        ; /* an error is followed by the end of the stream, except EINTR */
     fclose(stream);
 }
 
 /* Send lines and print messages until one end has closed the connection. A line is sent
    only when the kernel has room for it: if we waited for the server to read, and it for
-   us, both would wait for ever. (An echo or a Pong does wait, but for 30 s at most.) */
+   us, both would wait for ever. (An echo or a Pong does wait, 30 s for each write.) */
 static void exchange(struct session *s)
 {
     struct websocket *ws = &s->ws;
@@ -967,9 +963,11 @@ static void exchange(struct session *s)
         return;
     for (;;) {
         take_line(s);
-        if (fflush(stdout) != 0 || ferror(stdout))
+        const char *why = fflush(stdout) != 0 ? strerror(errno) : "write failed";
+        if (ferror(stdout)) {
             lingering_close(ws->out); /* what has been sent is not lost */
-        flush_stdout();
+            die("stdout", why);
+        }
         if (!ferror(ws->out) && fflush(ws->out) != 0)
             shutdown(ws->fd, SHUT_WR); /* writing any more only fails, at once */
         const bool to_send = !ferror(ws->out) && !close_sent && /* a line, or a Close */
@@ -978,7 +976,7 @@ static void exchange(struct session *s)
         struct pollfd fds[] = {{ws->fd, to_send ? POLLIN | POLLOUT : POLLIN, 0},
                                {s->user.eof ? -1 : signal_pipe[0], POLLIN, 0},
                                {to_read ? s->user.fd : -1, POLLIN, 0}};
-        int n = poll(fds, 3, time_left(s));
+        poll(fds, 3, time_left(s));
         if ((fds[0].revents & ~POLLOUT) != 0) {
             if (!read_more(ws)) {
                 ws->failure = errno == ECONNRESET ? "connection closed" : strerror(errno);
@@ -996,7 +994,7 @@ static void exchange(struct session *s)
             s->last_asked = s->last_line = now_ms();
             s->reminders = 0;
         }
-        if (n == 0 && !handle_timeout(s))
+        if (time_left(s) == 0 && !handle_timeout(s))
             return;
     }
 }
@@ -1022,6 +1020,8 @@ static int report_end(struct session *s)
         fprintf(stderr, "%s: server: %u %s\n", program, code, ws->failure);
     else if (code != 1000 && code != 1001 && code != NO_STATUS)
         fprintf(stderr, "%s: closed with %u\n", program, code);
+    else if (ws->opcode != 0)
+        fprintf(stderr, "%s: server: closed inside a message\n", program);
     else if (ferror(ws->out) || input_left(s))
         fprintf(stderr, "%s: server: closed before everything was sent\n", program);
     else if (s->user.error != 0)
