@@ -1020,8 +1020,6 @@ static int report_end(struct session *s)
         fprintf(stderr, "%s: server: %u %s\n", program, code, ws->failure);
     else if (code != 1000 && code != 1001 && code != NO_STATUS)
         fprintf(stderr, "%s: closed with %u\n", program, code);
-    else if (ws->opcode != 0)
-        fprintf(stderr, "%s: server: closed inside a message\n", program);
     else if (ferror(ws->out) || input_left(s))
         fprintf(stderr, "%s: server: closed before everything was sent\n", program);
     else if (s->user.error != 0)

@@ -223,13 +223,6 @@ def _(command):
             typing.join()
 
 
-@check('the server closes inside a message: exit 1')
-def _(command):
-    with Session(command) as s:
-        s.ws.send(first('half'), close(1000))
-        s.ends(1, 'wsClient: server: closed inside a message')
-
-
 @check('messages are printed as they arrive, in full, their control characters as \\xNN')
 def _(command):
     with Session(command) as s:
