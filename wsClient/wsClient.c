@@ -43,7 +43,7 @@ enum { HEAD_LIMIT = 8192, MESSAGE_LIMIT = 16 << 20 }; /* bytes */
 enum { HANDSHAKE_TIMEOUT = 30000, READ_TIMEOUT = 30000, CLOSE_TIMEOUT = 2000 }; /* ms */
 enum { CONTINUATION = 0, TEXT = 1, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10 };
 enum { NO_STATUS = 1005 }; /* stands for a Close without a code, and is never sent */
-enum { COMPLETE = 0, INCOMPLETE = -1, CLOSED = -2 }; /* how far reading a frame got */
+enum { COMPLETE = 0, INCOMPLETE = -1, CLOSED = -2 }; /* or TEXT, BINARY: next_message() */
 
 /* A stream of lines: data[start..end) has been read but not yet consumed. TCP is a stream
    of bytes: one read() may return half a line, or three. (Not a FILE: stdio would hide
@@ -256,8 +256,8 @@ static void flush_stdout(void)
 
 /* ---- Tools: UTF-8, base64, SHA-1, random bytes ---- */
 
-/* For speed, skip ASCII, eight bytes at a time, and characters of three bytes, as in
-   Korean, from the start of a character on. Stops before end. */
+/* A fast path, from the start of a character: skip ASCII eight bytes at a time, and
+   characters of three bytes, as in Korean, whole. Stops before end. */
 static const unsigned char *skip_usual(const unsigned char *p, const unsigned char *end)
 {
     while (end - p > 8) {
@@ -473,7 +473,7 @@ static int fail(struct websocket *ws, unsigned close_code, const char *failure)
     return CLOSED;
 }
 
-/* Append one read() to ws->in; call it only when what is there is INCOMPLETE. Returns
+/* Read once, appending to ws->in; call it only when what is there is INCOMPLETE. Returns
    false with errno set: ECONNRESET at the end of the stream, EAGAIN after SO_RCVTIMEO. */
 static bool read_more(struct websocket *ws)
 {
