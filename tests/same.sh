@@ -51,25 +51,26 @@ take_apart() { # FOLDER FILE
 
 # Prints a line for each name that two FILEs define: same or differs, name, programs.
 compare() { # FILE...
-    cd "$T" && rm -rf defs && mkdir defs || exit
+    rm -rf "$T/defs" && mkdir "$T/defs" || exit
     for _file in "$@"; do
         take_apart "$T/defs" "$_file"
     done
     for _folder in "$T"/defs/*; do
         _verdict=same _name=$(basename "$_folder")
-        cd "$_folder" || exit
-        set -- *
+        # shellcheck disable=SC2046 # names of programs
+        set -- $(ls "$_folder")
         case $OWN in *" $_name "*) continue ;; esac
         [ $# -gt 1 ] || continue
         for _program in "$@"; do
-            cmp -s "$1" "$_program" || _verdict=differs
+            cmp -s "$_folder/$1" "$_folder/$_program" || _verdict=differs
         done
         echo "$_verdict $_name $*"
     done
 }
 
-# shellcheck disable=SC2046
-compare $(printf '%s\n' "$ROOT"/*/*.c | grep '/\([^/]*\)/\1\.c$') >"$T/found"
+cd "$ROOT" || exit
+# shellcheck disable=SC2046 # names without blanks
+compare $(printf '%s\n' */*.c | grep '^\([^/]*\)/\1\.c$') >"$T/found"
 while read -r _verdict _name _programs; do
     is "$_name in $_programs" same "$_verdict"
     [ "$_verdict" = same ] || (cd "$T/defs/$_name" && for _program in $_programs; do

@@ -9,6 +9,8 @@
  */
 #include "../proof/fuzz/frames.c" /* NOLINT(bugprone-suspicious-include) */
 
+#include <ctype.h> /* below it: frames.c says which POSIX */
+
 static int failures;
 
 static void check(bool good, const char *what, const char *which)

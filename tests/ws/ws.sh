@@ -56,7 +56,7 @@ end_reports() {
 unit_tests() { # server|client
     # shellcheck disable=SC2086
     "$PYTHON" "$WS/cases.py" streams "$1" >"$T/streams" &&
-        ${CC:-cc} -std=c11 -O2 ${CFLAGS:-} -w -pthread "-D$(echo "$1" | tr '[:lower:]' '[:upper:]')" \
+        ${CC:-cc} -std=c11 -O2 ${CFLAGS:-} -pthread "-D$(echo "$1" | tr '[:lower:]' '[:upper:]')" \
             -o "$T/unit" "$WS/unit.c" ${LDFLAGS:-} &&
         $RUN_WITH "$T/unit" <"$T/streams"
 }
