@@ -366,8 +366,8 @@ for _answer, _how, _seconds, _complaint in (
     def _(command, how=_how, seconds=_seconds, complaint=_complaint):
         for leave in (Session.hang_up, Session.interrupt):
             with Session(command) as s:
-                leave(s)
                 since = time.monotonic()
+                leave(s)
                 s.ws.expect(closed())
                 how(s)
                 s.ends(1, complaint)

@@ -150,9 +150,8 @@ for _name, _sent, _drip, _status in (
         ('half a request', b'GET /ws HTTP/1.1\r\nHost: x\r\n', b'', b'HTTP/1.1 408 ')):
     @check('%s for 30 s: %s' % (_name, '408' if _status else 'closed without a word'))
     def _(command, _, sent=_sent, drip=_drip, status=_status):
+        since = time.monotonic()
         with Server(command) as server, connect(server.address) as ws:
-            since = time.monotonic()
-
             def answered():
                 ws.pour(drip)
                 return bool(ws.readable(0.1))
