@@ -419,7 +419,7 @@ static void apply_mask(unsigned char *to, const unsigned char *from, size_t n,
         to[i] = from[i] ^ rotated[i % 8];
 }
 
-/* Write the header of a frame that is a whole message, not masked. Returns its size. */
+/* Write the header of an unfragmented frame, without a mask. Returns its size. */
 static size_t make_header(unsigned char header[10], int opcode, size_t payload_length)
 {
     size_t width = 0; /* of the extended payload length */
@@ -555,7 +555,8 @@ static int read_header(struct websocket *ws)
 }
 
 /* Append the payload of a data frame to the message, as far as it has arrived: memory
-   grows with the message, not with what a header announces. */
+   grows with the message, not with what a header announces. It doubles until it is
+   MESSAGE_LIMIT, which is a power of two. */
 static int read_payload(struct websocket *ws)
 {
     do {
@@ -565,7 +566,7 @@ static int read_payload(struct websocket *ws)
             if (message == NULL)
                 return fail(ws, 1011, "out of memory");
             ws->message = message;
-            ws->capacity = capacity; /* MESSAGE_LIMIT, too, is a power of two */
+            ws->capacity = capacity;
         }
         size_t n = ws->end - ws->start;
         if (n > ws->capacity - ws->length)
@@ -891,7 +892,6 @@ static void send_next(struct session *s)
         return;
     }
     send_close(&s->ws, 1000);
-    s->user.start = s->user.end; /* half a line, after SIGINT, is dropped */
     s->last_heard = now_ms();
     sigaction(SIGINT, &s->old_sigint, NULL); /* another one need not wait */
 }
@@ -924,7 +924,9 @@ static bool handle_timeout(struct session *s)
         s->pinged = true;
         s->last_heard = now_ms();
     } else if (limit > 0) {
-        s->ws.failure = s->pinged ? "silent inside a frame" : "no Close within 2 s";
+        s->ws.failure = ferror(s->ws.out) ? "it takes no data" : "no Close within 2 s";
+        if (limit == READ_TIMEOUT)
+            s->ws.failure = "silent inside a frame";
         return false;
     } else {
         start_output_line(s);
@@ -1021,7 +1023,7 @@ static int report_end(struct session *s)
     else if (code != 1000 && code != 1001 && code != NO_STATUS)
         fprintf(stderr, "%s: closed with %u\n", program, code);
     else if (ferror(ws->out) || input_left(s))
-        fprintf(stderr, "%s: server: closed before everything was sent\n", program);
+        fprintf(stderr, "%s: closed before everything was sent\n", program);
     else if (s->user.error != 0)
         fprintf(stderr, "%s: stdin: %s\n", program, strerror(s->user.error));
     else

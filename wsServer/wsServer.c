@@ -381,7 +381,7 @@ static void apply_mask(unsigned char *to, const unsigned char *from, size_t n,
         to[i] = from[i] ^ rotated[i % 8];
 }
 
-/* Write the header of a frame that is a whole message, not masked. Returns its size. */
+/* Write the header of an unfragmented frame, without a mask. Returns its size. */
 static size_t make_header(unsigned char header[10], int opcode, size_t payload_length)
 {
     size_t width = 0; /* of the extended payload length */
@@ -509,7 +509,8 @@ static int read_header(struct websocket *ws)
 }
 
 /* Append the payload of a data frame to the message, as far as it has arrived: memory
-   grows with the message, not with what a header announces. */
+   grows with the message, not with what a header announces. It doubles until it is
+   MESSAGE_LIMIT, which is a power of two. */
 static int read_payload(struct websocket *ws)
 {
     do {
@@ -519,7 +520,7 @@ static int read_payload(struct websocket *ws)
             if (message == NULL)
                 return fail(ws, 1011, "out of memory");
             ws->message = message;
-            ws->capacity = capacity; /* MESSAGE_LIMIT, too, is a power of two */
+            ws->capacity = capacity;
         }
         size_t n = ws->end - ws->start;
         if (n > ws->capacity - ws->length)

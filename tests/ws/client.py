@@ -18,7 +18,7 @@ from raw import (KEY, PING, PONG, Client, binary, close, closed, encode, first, 
 
 LOST = 'wsClient: server: connection closed'
 NO_CLOSE = 'wsClient: server: no Close within 2 s'
-UNSENT = 'wsClient: server: closed before everything was sent'
+UNSENT = 'wsClient: closed before everything was sent'
 NOT_UTF8 = 'wsClient: stdin: not UTF-8, not sent'
 REMINDER = 'Please give me input!\n'
 PATIENCE = 40 * SLOW
@@ -178,6 +178,15 @@ def _(command):
         flood.set()
         s.ends(0, '')
         thread.join()
+
+
+@check('SIGINT after half a line of a pipe: the half is not sent, exit 1')
+def _(command):
+    with Session(command) as s:
+        s.type(b'one\nhal')
+        s.ws.expect('one')
+        s.interrupt()
+        s.says_goodbye(status=1, complaint=UNSENT)
 
 
 @check('the server refuses in the middle of 50 MB of lines: closed with 1009, exit 1')
