@@ -52,12 +52,7 @@ build/tests/peer: tests/peer/peer.c
 	@cc=$${TEST_CC:-$${CC:-cc}}; $(RUN) "$$cc tests/peer/peer.c" \
 		$$cc -std=c11 -O2 -o $@ tests/peer/peer.c
 
-build/tests/chart: tests/trace/chart.c
-	@mkdir -p build/tests
-	@cc=$${CC:-cc}; $(RUN) "$$cc tests/trace/chart.c" \
-		$$cc -std=c11 -O2 -o $@ tests/trace/chart.c
-
-trace: all build/tests/chart ## draw what PROGRAM and its other end call and send
+trace: all ## draw what PROGRAM and its other end call and send
 	@tests/trace/trace "$(PROGRAM)"
 
 machines: all build/tests/peer ## run demo and test on other MACHINES, which root makes
@@ -70,7 +65,6 @@ torture: ## test a build with short and interrupted reads and writes
 	@tests/proof/variant torture
 
 portability: ## test with gcc, clang, musl, 32-bit, big-endian, hardened
-	@tests/proof/analyze $(PROGRAMS:=.c)
 	@tests/proof/variant gcc clang musl m32 s390x fortify
 
 faults: ## fail each call of each program in turn

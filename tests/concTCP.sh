@@ -7,21 +7,18 @@
 
 ANSWER=line
 SHOWN='hello\n'
-LISTENING='concTCP: listening on [::]:@'
-QUIET=-q
+HOST='[::]'
 
-every_server line
-lines_and_answers
-
-begin
-_fds=$(descriptors "$SERVER")
-stop TERM
 # shellcheck disable=SC2317 # lingering() calls it
-client_closed() {
-    left_nothing 'nothing of the client is left' "$SERVER" "$_fds"
+ended_by_stop() { # WHAT: of that client
+    left_nothing "$1: nothing of it is left" "$SERVER" "$IDLE_FILES"
     stop TERM
 }
-lingering client_closed repeat 100 line .
+
+every_server line
+quiet
+lines_and_answers
+lingering repeat 100 line .
 
 # Each client has its own number.
 begin
@@ -35,7 +32,7 @@ talk 'three clients at once, each asks again: its own number every time' \
     use 0 send 'f\n' expect 'Client number: 1\n' shut eof
 talk 'a number is not used again' connect "$WHERE" send 'g\n' \
     expect 'Client number: 4\n' shut eof
-file_is 'each line is printed bare, STOP is not' "$OUT" 'a\nb\nc\nd\ne\nf\ng\n'
+printed 'each line is printed bare, STOP is not' a b c d e f g
 stop TERM
 
 begin
@@ -63,61 +60,49 @@ talk 'one client sends an endless line, another does not read: others are answer
     connect "$WHERE" send 'c\n' expect 'Client number: 4\n'
 stop TERM
 
-# A thread has a stack of 128 KiB, not of 8 MiB. (malloc may give each thread an arena.)
-export MALLOC_ARENA_MAX=1
-begin
-unset MALLOC_ARENA_MAX
-if can memory 'the address space of a thread'; then
-    _before=$(memory_kb "$SERVER" VmSize)
-    peer_start connect "$WHERE" send 'a\n' line connect "$WHERE" send 'a\n' line \
-        touch "$T/in" await "$T/go"
-    reached in
-    at_most 'the address space of two threads (kB)' 1000 \
-        $(($(memory_kb "$SERVER" VmSize) - _before))
-    : >"$T/go"
-    peer_ends 'the address space of two threads: the clients'
-fi
-stop TERM
+# --- Many at once -------------------------------------------------------------------
 
-# Many at once. In two rounds each client reads two answers, all with its own number.
+# Each client reads three answers, all with its own number.
 crowd() { # WHAT COUNT FIRST-NUMBER WORD...: they end the connection
     _title=$1 _count=$2 _first=$3
     shift 3
-    talk "$_title" deadline 60 files $((_count + 100)) \
-        repeat "$_count" connect "$WHERE" send 'one\ntwo\n' . \
-        each line line . each send 'one\ntwo\n' line line "$@"
-    paste - - <"$T/talk.out" >"$T/pairs"
-    head -n "$_count" "$T/pairs" >"$T/first-round"
-    tail -n "$_count" "$T/pairs" | paste "$T/first-round" - | sort >"$T/got"
+    talk "$_title" deadline 60 repeat "$_count" connect "$WHERE" send 'one\ntwo\n' . \
+        each line line send 'three\n' line . each "$@"
+    paste - - - <"$T/talk.out" | sort >"$T/got"
     seq "$_first" $((_first + _count - 1)) |
-        awk '{ n = "Client number: " $1; print n "\t" n "\t" n "\t" n }' | sort >"$T/want"
+        awk '{ n = "Client number: " $1; print n "\t" n "\t" n }' | sort >"$T/want"
     true_that "$_title: each has its own number" cmp "$T/want" "$T/got"
 }
+export MALLOC_ARENA_MAX=1 # malloc() may reserve 64 MB for each arena
 begin -q
-_fds=$(descriptors "$SERVER") _number=1
+_number=1
 for _way in 'send STOP\n eof close' close reset 'shut closed close'; do
     # shellcheck disable=SC2086
     crowd "a crowd that ends with: $_way" "$CROWD" "$_number" $_way
-    left_nothing "a crowd leaves nothing open after: $_way" "$SERVER" "$_fds"
+    left_nothing "a crowd leaves nothing open after: $_way" "$SERVER" "$IDLE_FILES"
     _number=$((_number + CROWD))
 done
+if can memory 'the address space of a crowd'; then # a stack has 128 KiB, not 8 MiB
+    at_most 'the address space of a crowd (kB)' $((CROWD * 1000)) \
+        "$(memory_kb "$SERVER" VmPeak)"
+fi
 stop TERM
+# shellcheck disable=SC3045 # every sh has -n
 if can many '10,000 clients at once' &&
     possible '10,000 clients at once' 'ulimit -n is too low' \
-        "$PEER" files 10100 run true; then
-    SETUP='files 10100'
+        [ "$(ulimit -n)" -ge 10100 ]; then
     begin -q
-    SETUP=
     crowd '10,000 clients at once' 10000 1 close
     stop TERM
 fi
 
-SETUP='files 20'
+_run=$RUN_WITH
+RUN_WITH="prlimit --nofile=20 $_run"
 too_many 'ulimit -n 20, 40 clients' 40 "accept: $NO_FILES"
 if possible 'no more threads' 'only root can become another user' \
     "$PEER" user "$OTHER_USER" run true; then
     open_to_all concTCP
-    SETUP="processes 8 user $OTHER_USER"
+    RUN_WITH="prlimit --nproc=8 $_run" SETUP="user $OTHER_USER"
     too_many 'no more threads, 20 clients' 20 \
         'pthread_create: Resource temporarily unavailable'
 fi

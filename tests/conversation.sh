@@ -6,10 +6,9 @@
 #   LISTEN    where the peer listens
 #   PREFIX    what the client prints before a reply
 #   GREETING  what it prints first
-#   FAMILY    -6, or nothing
 # In what a client prints, @ stands for the prefix and TARGET for the server's address.
 
-GREETING='' FAMILY=''
+GREETING=''
 
 expand() { # TEXT
     printf '%s' "$1" | sed "s/@/$PREFIX/g; s|TARGET|$TARGET|g"
@@ -17,26 +16,25 @@ expand() { # TEXT
 
 # The peer listens, accepts and executes its words. Sets TARGET, the client's argument.
 listening() { # WORD...
-    TARGET=$LISTEN
-    case $ME,$LISTEN in
-    udpC,*) peer_listen listen-udp "$LISTEN" "$@" ;;
-    *,/*)
-        rm -f "$LISTEN"
-        peer_listen listen "$LISTEN" accept "$@"
-        return
-        ;;
+    rm -f "$T/peer" "$T/over"
+    case $ME in
+    udpC) peer_listen listen-udp "$LISTEN" "$@" ;;
     *) peer_listen listen "$LISTEN" accept "$@" ;;
     esac
-    TARGET=${LISTEN%:0}:$PEER_PORT
+    case $LISTEN in
+    /*) TARGET=$LISTEN ;;
+    *) TARGET=${LISTEN%:0}:$PEER_PORT ;;
+    esac
 }
 
-# One session: INPUT is piped into the client.
+# One session: INPUT is piped into the client. When it has ended, there is a file $T/over,
+# for which a server that does not close before may wait.
 session() { # WHAT INPUT STATUS STDOUT STDERR WORD...
     _title=$1 _keys=$2 _want=$3 _stdout=$4 _stderr=$5
     shift 5
     listening "$@"
-    # shellcheck disable=SC2086 # nothing or one word
-    typed "$_keys" "$ME" $FAMILY "$TARGET"
+    typed "$_keys" "$ME" "$TARGET"
+    : >"$T/over"
     gives "$_title" "$_want" "$(expand "$GREETING$_stdout")" "$(expand "$_stderr")"
     peer_ends "$_title: on the wire"
 }
@@ -49,19 +47,6 @@ sessions() {
         session "$_what" "$_input" 0 "$_printed" '' $_words
     done
     set +f
-}
-
-# A session with a server that does not close: the client waits for 2 s.
-unclosed() { # WHAT INPUT STDOUT WORD...
-    _title=$1 _keys=$2 _stdout=$3
-    shift 3
-    listening "$@" await "$T/over"
-    _since=$(date +%s)
-    typed "$_keys" "$ME" "$TARGET"
-    gives "$_title: the client waits for 2 s" 0 "$(expand "$_stdout")" ''
-    true_that "$_title: not less" [ $(($(date +%s) - _since)) -ge 2 ]
-    : >"$T/over"
-    peer_ends "$_title: on the wire"
 }
 
 # Starts the client and waits for its prompt.
@@ -93,45 +78,36 @@ piped lines are all sent, each after the reply to the one before|a\r\n\nlast|>> 
 a reply byte by byte|x\n|>> @answer\n>> \n|expect x\n send-each answer\n eof
 a \r before the newline is ignored, another is escaped|x\n|>> @a\\x0db\n>> \n|expect x\n send a\rb\r\n eof
 a \r at the end of the stream is ignored|x\n|>> @hi\n>> \n@bye\n|expect x\n send hi\n eof send bye\r
-a server that echoes three bytes at a time|1\n22\n333\n4444\n|>> @1\n>> @22\n>> @333\n>> @4444\n>> \n|echo 3
 U+0080 to U+009F are escaped, U+00A0 is not|x\n|>> @\\xc2\\x80\\xc2\\x9f\0302\0240\n>> \n|expect x\n send \xc2\x80\xc2\x9f\xc2\xa0\n eof
-Korean and a tab are printed as they are|x\n|>> @\0355\0225\0234\t\0303\0251\n>> \n|expect x\n send \xed\x95\x9c\t\xc3\xa9\n eof
-bytes that are not UTF-8 are printed as they are|x\n|>> @\0377\0376 \0300\0257 \0342\0202\n>> \n|expect x\n send \xff\xfe\x20\xc0\xaf\x20\xe2\x82\n eof
+Korean, a tab and bytes that are not UTF-8 are printed as they are|x\n|>> @\0355\0225\0234\t\0303\0251 \0377\0376 \0300\0257 \0342\0202\n>> \n|expect x\n send \xed\x95\x9c\t\xc3\xa9\x20\xff\xfe\x20\xc0\xaf\x20\xe2\x82\n eof
+replies after the end of input, a second apart|hello\n|>> @one\n>> \n@two\n@three\n@four\n|expect hello\n send one\n eof pause 1200 send two\n pause 1200 send three\n pause 1200 send four\n
 END
 
-    # All bytes but the newline.
-    _all='' _shown=''
-    for _byte in $(seq 0 9) $(seq 11 255); do
-        _octal=\\0$(printf %o "$_byte")
-        _all=$_all$_octal
-        case $_byte in
-        9) ;;
-        ? | [12]? | 3[01] | 127) _octal=\\\\x$(printf %02x "$_byte") ;;
-        esac
-        _shown=$_shown$_octal
-    done
+    # shellcheck disable=SC2046 # numbers
+    {
+        _all=$(printf '\\0%o' $(seq 0 9) $(seq 11 255)) # all bytes but the newline
+        _shown=$(printf '\\\\x%02x' $(seq 0 8))\\t$(printf '\\\\x%02x' $(seq 11 31))
+        _shown=$_shown$(printf '\\0%o' $(seq 32 126))\\\\x7f
+        _shown=$_shown$(printf '\\0%o' $(seq 128 255))
+    }
     printf '%b\n' "$_all" >"$T/all"
-    listening expect-file "$T/all" send-file "$T/all" eof
-    typed "$_all\n" "$ME" "$TARGET"
-    _title='all bytes are sent unchanged; received control characters are escaped'
-    gives "$_title" 0 ">> $PREFIX$_shown\n>> \n" '' # with an @ that is no prefix
-    peer_ends "$_title: on the wire"
+    session 'all bytes are sent unchanged; received control characters are escaped' \
+        "$_all\n" 0 ">> @$_shown\n>> \n" '' expect-file "$T/all" send-file "$T/all" eof
 }
 
 # Servers that send before, after or instead of a reply.
 late_and_early() {
-    sessions <<'END'
-replies after the end of input, a second apart|hello\n|>> @one\n>> \n@two\n@three\n@four\n|expect hello\n send one\n eof pause 1200 send two\n pause 1200 send three\n pause 1200 send four\n
-END
-    unclosed 'a server that never closes' 'hello\n' '>> @one\n>> \n@tw\n' \
-        expect 'hello\n' send 'one\n' eof send tw
+    _since=$(date +%s)
+    session 'a server that never closes: the client waits for 2 s' \
+        'hello\n' 0 '>> @one\n>> \n@tw\n' '' \
+        expect 'hello\n' send 'one\n' eof send tw await "$T/over"
+    true_that 'not less than 2 s' [ $(($(date +%s) - _since)) -ge 2 ]
 
     STDOUT=/dev/null
-    listening stream 'on and on\n' expect 'hello\n' expect 'more\n' eof reset
-    typed 'hello\nmore\n' "$ME" "$TARGET"
+    session 'a server that never stops sending does not keep lines from being sent' \
+        'hello\nmore\n' 0 '' '' \
+        stream 'on and on\n' expect 'hello\n' expect 'more\n' eof reset
     STDOUT=
-    is 'a server that never stops sending does not keep lines from being sent' 0 "$STATUS"
-    peer_ends 'a server that never stops sending: on the wire'
 
     at_keyboard send 'welcome\n' expect 'x\n' send 'one\n' await "$T/go2" send 'two\n' \
         await "$T/go3" send 'three\n' drain nothing touch "$T/quiet" \
@@ -183,69 +159,41 @@ endings() {
     server_gone 'the server resets instead of replying' '>> ' reset
     server_gone 'the server closes at the prompt' '>> @hi\n>> \n' send 'hi\n' drain close
     server_gone 'the server resets at the prompt' '>> @hi\n>> \n' send 'hi\n' drain reset
-    server_gone 'the server half-closes' '>> @hi\n>> \n' send 'hi\n' drain shut eof
     server_gone 'the server closes after half a reply' '>> @ha\n>> \n' send ha close
     server_gone 'the server sends more and closes' '>> @hi\n>> \n@bye\n>> \n' \
         send 'hi\nbye\n' close
 
-    at_keyboard eof
-    kill -INT "$CLIENT"
-    client_ends 'SIGINT at the prompt has its default effect' 130 '>> ' ''
     broken_stdout client_reports closed
 }
 
 client_reports() { # WORD...: that stdout is broken
     _reason='Broken pipe'
     [ "$BROKEN" != /dev/full ] || _reason='No space left on device'
-    listening "$@"
-    typed 'hello\n' "$ME" "$TARGET"
-    gives "stdout $BROKEN: exit 1" 1 '' "$ME: stdout: $_reason\n"
-    peer_ends "stdout $BROKEN: on the wire"
+    session "stdout $BROKEN: exit 1" 'hello\n' 1 '' "$ME: stdout: $_reason\n" "$@"
 }
 
-nonblocking_stdin() { # WORD...
-    SETUP=nonblock
-    at_keyboard "$@"
-    SETUP=
-    end_input
-    client_ends 'O_NONBLOCK on stdin is no error' 0 '>> \n' ''
-}
-
-# At a terminal, which echoes the input.
-terminal() {
+# At a terminal, which echoes the input and passes on whole lines.
+terminal() { # WORD...: they receive half and answer hi
     SETUP=terminal
-    at_keyboard send 'one\n' await "$T/go" send 'two\n' expect 'half\n' send 'hi\n' eof
-    shows_so_far 'at a terminal: the prompt, and a line that arrives' '>> \n@one\n>> '
-    type_in 'hal'
-    shows_so_far 'at a terminal: half a line' '>> \n@one\n>> hal'
-    : >"$T/go"
-    shows_so_far 'at a terminal: a line that arrives then, and a new prompt' \
-        '>> \n@one\n>> hal\n@two\n>> '
-    type_in 'f\004\004'
+    at_keyboard "$@"
+    type_in 'half\004\004'
     client_ends 'ctrl-D twice after half a line sends it and ends the input' 0 \
-        '>> \n@one\n>> hal\n@two\n>> f@hi\n>> \n' ''
+        '>> half@hi\n>> \n' ''
 
-    at_keyboard eof
+    at_keyboard await "$T/over"
+    SETUP=
     type_in '\003'
     await_end "$CLIENT"
     end_input
     is 'ctrl-C has its default effect' 130 "$STATUS"
+    : >"$T/over"
     peer_ends 'ctrl-C: on the wire'
-
-    at_keyboard await "$T/go" close
-    type_in 'hal'
-    shows_so_far 'half a line is typed' '>> hal'
-    : >"$T/go"
-    client_ends 'the server closes while a line is being typed: reported, exit 1' 1 \
-        '>> hal\n' "$ME: server: connection closed\n"
-    SETUP=
 }
 
 # LIMIT is the size of the client's buffer.
 long_lines() { # LIMIT
-    head -c $(($1 - 1)) /dev/zero | tr '\0' 'x' >"$T/long"
-    _long=$(cat "$T/long")
-    { cat "$T/long" && echo; } >"$T/line"
+    _long=$(printf "%0$(($1 - 1))d" 0)
+    echo "$_long" >"$T/line"
     session "a line of $1 bytes is sent, its reply printed" \
         "$_long\n" 0 ">> @$_long\n>> \n" '' expect-file "$T/line" send-file "$T/line" eof
     session 'a line that is longer is an error' \
@@ -262,13 +210,14 @@ conversation() { # LIMIT
     lines_and_replies
     late_and_early
     endings
-    nonblocking_stdin eof
-    terminal
+    terminal expect 'half\n' send 'hi\n' eof
     long_lines "$1"
 }
 
 # For the two TCP clients.
 tcp_client() {
+    LISTEN=127.0.0.1:0 PREFIX='->: '
+    conversation 65536
     sessions <<'END'
 STOP is sent, the connection half-closed, the exit message printed|hello\nSTOP\n|>> @hi\n>> @TCP client exiting...\n|expect hello\n send hi\n expect STOP\n eof
 after STOP, what the server still sends is printed|STOP\nmore\n|>> @bye\nall\nTCP client exiting...\n|expect STOP\n eof send bye\nall
@@ -280,18 +229,11 @@ END
         session "\"$_word\" is not STOP" "$_word\n" 0 '>> @on\n>> \n' '' \
             line send 'on\n' eof
     done
-    unclosed 'a server that does not close after STOP' 'STOP\n' \
-        '>> @TCP client exiting...\n' expect 'STOP\n' eof
+    session 'a server that does not close after STOP' 'STOP\n' 0 \
+        '>> @TCP client exiting...\n' '' expect 'STOP\n' eof await "$T/over"
 
     _port=$("$PEER" free-port)
     typed 'hello\n' "$ME" "127.0.0.1:$_port"
     gives 'nobody listens: an error on stderr, exit 1' 1 '' \
         "$ME: 127.0.0.1:$_port: Connection refused\n"
-    serve tcpS 0
-    typed 'hello\nSTOP\n' "$ME" "127.0.0.1:$PORT"
-    sed 's/[0-9-]*T[0-9][0-9]:[0-9][0-9]:[0-9][0-9][Z0-9:+-]*$/DATE/' "$OUT" >"$T/dated"
-    file_is 'the chapter: a session with tcpS' "$T/dated" \
-        '>> ->: DATE\n>> ->: TCP client exiting...\n'
-    await_end "$SERVER"
-    is 'the chapter: STOP ended tcpS' 0 "$STATUS"
 }

@@ -7,27 +7,9 @@
 # shellcheck source=readme.sh
 . "$ROOT/tests/readme.sh"
 
-# Commands of README that this script does not run, and why.
-LEFT_OUT='make deps test|CI runs it, and this script is part of it
-make test|this script is part of it
-make machines|CI runs it, and each machine runs this script
-make bench|it measures for a quarter of an hour
-tcpS/tcpS 1234|the two windows run it
-tcpC/tcpC localhost:1234|the two windows run it
-nc *|nc.sh runs it
-ncat *|nc.sh runs it
-nc.traditional *|nc.sh runs it
-echo hi *|nc.sh runs it
-printf *|nc.sh runs it
-ulimit -[nu]*|a limit, not a step'
-
 mkdir "$T/copy"
-cp -R "$ROOT/Makefile" "$ROOT/README.md" "$ROOT/tests" "$T/copy"
-for _source in "$ROOT"/*/*.c; do
-    _folder=$T/copy/$(basename "$_source" .c)
-    mkdir "$_folder"
-    cp "$_source" "$_folder"
-done
+cd "$ROOT" || exit
+tar -cf - Makefile README.md tests ./*/*.c | tar -xf - -C "$T/copy"
 cd "$T/copy" || exit
 README=$T/copy/README.md
 
@@ -41,52 +23,44 @@ awk '
     !table && !block' "$README" >"$T/text"
 # Indented lines are commands, and so are code spans that begin like one.
 {
-    sed -n 's/^    //p' "$T/text" | sed -e ':more' -e '/\\$/{N; s/\\\n *//; b more' -e '}'
+    sed -n 's/^    //p' "$T/text"
     spans "$(grep -v '^    ' "$T/text")" |
         grep -E '^([A-Z_]+=[^ ]* )*[a-z./][A-Za-z0-9_./-]* '
 } | sed 's/ *#.*//' | awk '!seen[$0]++' >"$T/commands"
 true_that 'README has commands' [ "$(lines "$T/commands")" -ge 10 ]
-starts() { # COMMAND of a server
-    SESSION=$1
-    open_command 0 "$1"
-    comes "it starts: $1" "$T/0" ": listening on $(ours "${1##* }")"
-    close_windows
+runs() { # COMMAND
+    PORT=$PORT timeout $((100 * SLOW)) sh -c "$1" >"$T/said" 2>&1 3>&- 9<&-
+    is "it runs: $1" 0 "$?"
 }
 asks() { # COMMAND of a wsClient, which asks `question`
-    SESSION=$1
-    open_command 0 'wsServer/wsServer 1234'
+    serve wsServer 0
     timeout $((100 * SLOW)) sh -c "$(ours "$1")" >"$T/said" 2>&1 9<&-
     is "it is answered: $1" '0 Received: question' "$? $(tail -n 1 "$T/said")"
-    close_windows
+    stop TERM
+}
+can_trace() { # WHAT
+    need strace "$1" && need python3 "$1" &&
+        possible "$1" 'tracing is not allowed here' strace -o /dev/null true
 }
 while read -r _command <&9; do
-    _why=$(echo "$LEFT_OUT" | while IFS='|' read -r _left_out _why; do
-        # shellcheck disable=SC2254 # a pattern
-        case $_command in $_left_out) echo "$_why" ;; esac
-    done)
-    [ -z "$_why" ] || continue
     PORT=$("$PEER" free-port)
     case $_command in
+    'make deps test' | 'make test' | 'make machines') ;; # this script is part of them
+    'tcpS/tcpS 1234' | 'tcpC/tcpC localhost:1234') ;; # the two windows run them
+    'nc '* | ncat* | nc.traditional* | 'echo hi '* | printf*) ;; # nc.sh runs them
     udpS/udpS*)
-        starts "$_command"
-        continue
+        open_command 0 "$_command"
+        comes "it starts: $_command" "$T/0" ": listening on $(ours "${_command##* }")"
+        close_windows
         ;;
     *' | wsClient/wsClient '*)
         asks "$_command"
         # README has another beginning for it, which ends with the pipe.
-        _other=$(spans "$(cat "$T/text")" | grep '^(.*) |$')
-        is 'README has one more question' 1 "$(echo "$_other" | grep -c .)"
-        asks "$_other ${_command#* | }"
-        continue
+        asks "$(spans "$(cat "$T/text")" | grep '^(.*) |$') ${_command#* | }"
         ;;
-    'make trace '*)
-        need strace "it runs: $_command" || continue
-        possible "it runs: $_command" 'tracing is not allowed here' \
-            strace -o /dev/null true || continue
-        ;;
+    'make trace '*) can_trace "it runs: $_command" && runs "$_command" ;;
+    *) runs "$_command" ;;
     esac
-    PORT=$PORT timeout $((100 * SLOW)) sh -c "$_command" >"$T/said" 2>&1 3>&- 9<&-
-    is "it runs: $_command" 0 "$?"
 done 9<"$T/commands"
 
 # Error lines, `NAME: ADDRESS: REASON`.
@@ -106,12 +80,9 @@ masked() { # FILE
 }
 block_with() { # TEXT: print the block of README that contains it
     awk -v text="$1" '
-        !/^```/ {
-            block = block $0 "\n"
-            next
-        }
-        (inside = !inside) { block = "" }
-        !inside && index(block, text) { printf "%s", block }' "$README"
+        !/^```/ { block = block $0 "\n" }
+        /^```/ && index(block, text) { printf "%s", block }
+        /^```/ { block = "" }' "$README"
 }
 
 SESSION='the two windows'
@@ -123,22 +94,18 @@ sed 's/.*│ *//' "$T/shown" >"$T/right"
 open_window 0 $(ours "$(sed -n '1s/^\$ //p' "$T/left")")
 # shellcheck disable=SC2046
 open_window 1 $(ours "$(sed -n '1s/^\$ //p' "$T/right")")
-sed -n '/^>> /{s///; N; s/\n/|/; p}' "$T/right" >"$T/typed"
-while IFS='|' read -r _typed _answer <&9; do
-    enter 1 "$_typed" "$(echo "$_answer" | sed 's/20[0-9-]*T.*/20*/')"
+sed -n 's/^>> //p' "$T/right" >"$T/typed"
+while read -r _typed <&9; do
+    enter 1 "$_typed" '->: *'
 done 9<"$T/typed"
 leave 1
 leave 0
-for _side in '0 left' '1 right'; do
-    masked "$T/${_side% *}" >"$T/got"
-    masked "$T/${_side#* }" >"$T/wanted"
-    is "the two windows, ${_side#* }" "$(cat "$T/wanted")" "$(cat "$T/got")"
-done
+is 'the two windows, left' "$(masked "$T/left")" "$(masked "$T/0")"
+is 'the two windows, right' "$(masked "$T/right")" "$(masked "$T/1")"
 
 # --- Charts -------------------------------------------------------------------------
 
-if need strace 'the chart of README' && possible 'the chart of README' \
-    'tracing is not allowed here' strace -o /dev/null true; then
+if can_trace 'the chart of README'; then
     export PORT TZ=UTC0 # README's chart has a time in UTC, and so its number of bytes
     PORT=$("$PEER" free-port)
     make -s trace PROGRAM=tcpS >"$T/tcpS.chart" 2>&1
@@ -158,52 +125,38 @@ fi
 
 PATH=$(printf "$T/copy/%s:" */)$PATH
 
-# Print what the client of a server shows for `hello`: a regular expression.
-reply_of() { # COMMAND
-    case $1 in
-    ./tcpS* | tcpS*) echo '20[0-9-]*T' ;;
-    *concTCP*) echo 'Client number: 1' ;;
-    *udpS*) echo '[0-9][0-9]*$' ;;
-    *) echo hello ;;
-    esac
-}
+# Run a command and its other end, the server first; `hello` must be answered.
+SEEN='[A-Za-z>:-]* *\(hello\|hi\|20[0-9-]*T.*\|Client number: 1\|[0-9][0-9]*\)$'
 at_other_end() { # COMMAND OTHER
-    case $2 in
-    nc*) need nc "$1 | $2" || return ;;
-    *http:*) need curl "$1 | $2" || return ;;
-    esac
+    case $2 in nc* | curl*) need "${2%% *}" "$1 | $2" || return ;; esac
     case $1 in
     *' -l '* | ./tcpS* | ./*server* | ./udpS* | ./concTCP* | ./wsServer*) ;;
     *) set -- "$2" "$1" ;;
     esac
-    case $1$2 in
-    nc*) converse "$1 | $2" "$1" "$2" hello hi '[A-Za-z>:-]* hi$' ;;
-    *http:*) converse "$1 | $2" "$1" "curl -qsg $2" '' '' '<!DOCTYPE html>' ;;
-    *) converse "$1 | $2" "$1" "$2" hello '' "[A-Za-z>:-]* *$(reply_of "$1")" ;;
+    case $1:$2 in
+    nc*) converse "$1 | $2" "$1" "$2" hello hi "$SEEN" ;;
+    *:curl*) converse "$1 | $2" "$1" "$2" '' '' '<!DOCTYPE html>' ;;
+    *) converse "$1 | $2" "$1" "$2" hello '' "$SEEN" ;;
     esac
 }
-CALLS='accept|bind|connect|fdopen|fflush|fprintf|fputs|fwrite|getaddrinfo|listen|lstat'
-CALLS="$CALLS|localtime_r|poll|pthread_create|rand|recv|recvfrom|send|sendto|sigaction"
-CALLS="$CALLS|socket|srand|strftime|unlink"
+called_in() { # FILE...: print the functions that the code calls, as `name(`
+    sed '1,/\*\//d' "$@" | grep -oE '\<[a-z_0-9]+\(' | sort -u
+}
+called_in ./*/*.c >"$T/calls"
 # A regular expression for the commands of the top comments.
 COMMAND='(\./)?[A-Za-z]+ (-[A-Za-z]+ )*'
 COMMAND="$COMMAND((localhost|127\.0\.0\.1)[: ])?(1234|/tmp/echo)( /ws)?"
 for _source in */*.c; do
     _name=${_source%%/*}
-    [ "$_source" = "$_name/$_name.c" ] || continue
     cd "$_name" || exit
-    # One line for `cc ...`, then one for each `./NAME ...` and what to try with it.
-    sed -n '/\*\//q; /^ \*   cc /,/^ \*$/s/^ \* *//p' "$_name.c" |
-        awk '/^(cc|\.\/)/ && NR > 1 { print "" } { printf "%s ", $0 } END { print "" }' \
-            >"$T/usage"
+    # `cc ...`, then each `./NAME ...`, followed by what to try with it.
+    sed -n '/\*\//q; /^ \*   cc /,/^ \*$/s/^ \* *//p' "$_name.c" >"$T/usage"
     read -r _command <"$T/usage"
     $_command >"$T/said" 2>&1
     is "$_name: its top comment builds it: $_command" '0 ' "$? $(cat "$T/said")"
-    sed 1d "$T/usage" | while read -r _line; do
-        _own=$(echo "$_line" | grep -oE "^$COMMAND")
-        echo "$_line" | grep -oE "$COMMAND|http://localhost:1234/" | grep -vxF "$_own" |
-            sed "s|^|$_own\||"
-    done >"$T/pairs"
+    grep -oE "$COMMAND|http:[^ ]*" "$T/usage" | awk '
+        /^\.\// { own = $0; next }
+        { sub("^http:", "curl -qsg &"); print own "|" $0 }' >"$T/pairs"
     true_that "$_name: its top comment names another end" [ -s "$T/pairs" ]
     while IFS='|' read -r _own _other <&9; do
         PORT=$("$PEER" free-port)
@@ -214,11 +167,11 @@ for _source in */*.c; do
         sed 's/ no [a-z]*//g' >"$T/table"
     true_that "$_name: its top comment has a table of Go and C" \
         [ "$(lines "$T/table")" -ge 5 ]
-    sed '1,/\*\//d' "$_name.c" >"$T/code"
-    grep -oE "[a-z_0-9]+\\(\\)|\\<($CALLS)\\>" "$T/table" | tr -d '()' | sort -u |
-        while read -r _call; do
-            grep -q "[^a-z_]$_call(" "$T/code" || echo "$_call"
-        done >"$T/missing"
+    called_in "$_name.c" >"$T/code"
+    {
+        grep -oE '\<[a-z_0-9]+\(' "$T/table"
+        grep -oE '\<[a-z_0-9]+' "$T/table" | sed 's/$/(/' | grep -xF -f "$T/calls"
+    } | grep -vxF -f "$T/code" >"$T/missing"
     is "$_name: it has the functions that this table names" '' "$(cat "$T/missing")"
     cd .. || exit
 done
@@ -227,39 +180,33 @@ done
 
 cd "$ROOT" || exit
 for _file in README.md tests/README.md tests/bench/README.md; do
-    grep -oE '\]\([^)]*\)' "$_file" | sed 's/\](\(.*\))/\1/' | while read -r _link; do
-        case $_link in
-        '#'*) grep '^#' "$_file" | tr -d ',' | tr ' [:upper:]' '-[:lower:]' |
-            grep -qx "#*-${_link#?}" ;;
-        *) [ -e "$(dirname "$_file")/${_link%#*}" ] ;;
-        esac || echo "$_link"
-    done >"$T/broken"
-    is "$_file: every link has a target" '' "$(cat "$T/broken")"
-
     spans "$(cat "$_file")" | sort -u >"$T/spans"
-    grep -E '^[a-z./]+/[A-Za-z._-]+\.(sh|c|md|py|conf)$' "$T/spans" |
-        while read -r _name; do
-            [ -e "$_name" ] || [ -e "$(dirname "$_file")/$_name" ] || echo "$_name"
-        done >"$T/missing"
-    is "$_file: every file that it names exists" '' "$(cat "$T/missing")"
-
-    sed -nE 's/^([A-Z_]+=[^ ]* )*make ([a-z -]*).*/\2/p' "$T/spans" | tr ' ' '\n' |
-        while read -r _name; do
-            [ -z "$_name" ] || grep -q "^$_name:" Makefile || echo "$_name"
-        done >"$T/missing"
-    is "$_file: every make target that it names exists" '' "$(cat "$T/missing")"
+    {
+        grep -oE '\]\([^)]*' "$_file" | cut -c 3- | while read -r _link; do
+            case $_link in
+            '#'*) grep '^#' "$_file" | tr -d ',' | tr ' [:upper:]' '-[:lower:]' |
+                grep -qx "#*-${_link#?}" ;;
+            *) [ -e "$(dirname "$_file")/$_link" ] ;;
+            esac || echo "$_link"
+        done
+        grep -E '^[a-z./]+/[A-Za-z._-]+\.(sh|c|md|py|conf)$' "$T/spans" |
+            while read -r _name; do
+                [ -e "$_name" ] || [ -e "$(dirname "$_file")/$_name" ] || echo "$_name"
+            done
+        sed -nE 's/^([A-Z_]+=[^ ]* )*make ([a-z -]*).*/\2/p' "$T/spans" |
+            tr -s ' ' '\n' | while read -r _target; do
+                grep -q "^$_target:" Makefile || echo "make $_target"
+            done
+    } >"$T/missing"
+    is "$_file: its links, files and targets exist" '' "$(cat "$T/missing")"
 done
 
-# The tables have the programs in the Makefile's order, and no row is too long to read.
-sed -n '/^PROGRAMS/,/[^\\]$/p' Makefile | grep -oE '[A-Za-z]+/[A-Za-z]+' | sed 's/$/.c/' \
-    >"$T/programs"
-rows section | sed -n 's/.*|\[[A-Za-z]*\](\([^)]*\.c\))|.*/\1/p' >"$T/listed"
-is 'the table of sections has every program' "$(cat "$T/programs")" "$(cat "$T/listed")"
-rows section | sed -n 's/.*|\[\([A-Za-z]*\)\](.*\.c)|.*/\1/p' | sed 's,.*,&/&.c,' \
-    >"$T/listed"
-is 'each link there has its program as text' "$(cat "$T/programs")" "$(cat "$T/listed")"
-rows program | sed 's,[ |].*,,; s,.*,&/&.c,' | uniq >"$T/listed"
-is 'the table of nc has every program' "$(cat "$T/programs")" "$(cat "$T/listed")"
+# The table has the programs in the Makefile's order, and no row is too long to read.
+sed -n '/^PROGRAMS/,/[^\\]$/p' Makefile | grep -oE '[A-Za-z]+/[A-Za-z]+' |
+    sed 's,.*/\(.*\),[\1](&.c),' >"$T/programs"
+rows section | cut -d '|' -f 2 | grep '\.c)$' >"$T/listed"
+is 'the table of sections links every program' "$(cat "$T/programs")" \
+    "$(cat "$T/listed")"
 is 'no row of a table has over 200 characters' '' \
     "$(LC_ALL=C.UTF-8 grep -E '^\|.{200}' README.md)"
 at_most 'lines of README' 160 "$(lines README.md)"

@@ -24,7 +24,6 @@ PASSED=0
 FAILED=0
 SKIPPED=0
 STATUS=      # of the program that ended last
-STARTED=     # processes of ours that may still run
 COUNTER=0    # for the names of files below $T
 SETUP=       # words that the peer executes before it starts a program
 STDOUT=      # where a program's stdout goes, if not to the file $OUT
@@ -53,11 +52,9 @@ trap clean_up EXIT
 
 clean_up() {
     trap - EXIT
-    for _pid in $STARTED; do
-        # The ID of a process that has ended may be in use again.
-        [ "$(sed 's/.*) . \([0-9]*\) .*/\1/' "/proc/$_pid/stat")" = $$ ] &&
-            kill -KILL "$_pid"
-    done 2>/dev/null
+    exec 2>/dev/null # processes may end meanwhile; bash reports those that it kills
+    # shellcheck disable=SC2046 # the IDs of our children
+    kill -KILL $(sed -n "s/^\([0-9]*\) (.*) . $$ .*/\1/p" /proc/[0-9]*/stat)
     rm -rf "$T"
 }
 
@@ -219,19 +216,13 @@ program() { # NAME
 }
 
 # The messages for errors that C libraries word differently.
+IN_USE='Address already in use' NOT_HERE='Cannot assign requested address'
+TOO_LONG='Message too long' NO_FILES='Too many open files'
 if grep -qa -e 'ld-musl' -e 'No file descriptors available' "$(program tcpS)" 2>/dev/null
 then
-    IN_USE='Address in use'
-    NOT_HERE='Address not available'
-    TOO_LONG='Message too large'
-    NO_FILES='No file descriptors available'
-else
-    IN_USE='Address already in use'
-    NOT_HERE='Cannot assign requested address'
-    TOO_LONG='Message too long'
-    NO_FILES='Too many open files'
+    IN_USE='Address in use' NOT_HERE='Address not available'
+    TOO_LONG='Message too large' NO_FILES='No file descriptors available'
 fi
-export NO_FILES
 
 new_files() {
     COUNTER=$((COUNTER + 1))
@@ -261,14 +252,11 @@ typed() { # INPUT NAME ARG...
 
 # Runs COMMAND twice; the programs that it starts have a stdout that cannot be written to.
 broken_stdout() { # COMMAND...: it may read BROKEN, which stdout it is
-    for BROKEN in /dev/full 'a closed pipe'; do
-        case $BROKEN in
-        /dev/full) STDOUT=$BROKEN ;;
-        *) SETUP=break-stdout ;;
-        esac
-        "$@"
-        STDOUT='' SETUP=''
-    done
+    BROKEN=/dev/full STDOUT=/dev/full
+    "$@"
+    BROKEN='a closed pipe' STDOUT='' SETUP=break-stdout
+    "$@"
+    SETUP=
 }
 
 # Starts a program in the background. Its stdin is the file $STDIN (/dev/null).
@@ -280,7 +268,6 @@ launch() { # NAME ARG...
     # shellcheck disable=SC2086
     to_files exec "$PEER" $SETUP run $RUN_WITH "$_prog" "$@" <"${STDIN:-/dev/null}" &
     STARTED_PID=$!
-    STARTED="$STARTED $STARTED_PID"
 }
 
 # Starts a server and waits for its first line. Sets SERVER, PORT, OUT, ERR.
@@ -303,11 +290,6 @@ await_end() { # PID
     wait_for 10 over "$1" || { _late=running && kill -KILL "$1"; }
     wait "$1" 2>/dev/null
     STATUS=${_late:-$?}
-    _left=
-    for _pid in $STARTED; do
-        [ "$_pid" = "$1" ] || _left="$_left $_pid"
-    done
-    STARTED=$_left
 }
 
 stop() { # SIGNAL: sends it to SERVER and waits for the end
@@ -354,7 +336,6 @@ peer_start() { # WORD...
     : >"$PEER_OUT"
     "$PEER" "$@" >"$PEER_OUT" 2>"$PEER_OUT.err" 3>&- &
     PEER_PID=$!
-    STARTED="$STARTED $PEER_PID"
 }
 
 # Starts a peer that listens, and waits until clients can connect. Sets PEER_PORT, too.
@@ -388,17 +369,14 @@ has_ipv6() { # WHAT
 
 # --- Looking at a running program ---------------------------------------------------
 
-entries() { # FOLDER
-    # shellcheck disable=SC2012
-    ls "$1" | wc -l | tr -d ' '
-}
-
 descriptors() { # PID
-    entries "/proc/$1/fd"
+    set -- "/proc/$1/fd"/*
+    echo $#
 }
 
 threads() { # PID
-    entries "/proc/$1/task"
+    set -- "/proc/$1/task"/*
+    echo $#
 }
 
 memory_kb() { # PID [WHAT]
@@ -415,10 +393,10 @@ has_threads() { # PID COUNT
 
 # Within 10 s PID has as many open descriptors as it had before, and only idle threads.
 left_nothing() { # WHAT PID DESCRIPTORS
-    wait_for 10 has_descriptors "$2" "$3"
-    wait_for 10 has_threads "$2" "$IDLE_THREADS"
-    _threads=$(threads "$2")
-    [ "$_threads" -gt "$IDLE_THREADS" ] || _threads=$IDLE_THREADS
-    is "$1" "$3 descriptors, at most $IDLE_THREADS threads" \
-        "$(descriptors "$2") descriptors, at most $_threads threads"
+    if wait_for 10 has_descriptors "$2" "$3" && wait_for 10 has_threads "$2" "$IDLE_THREADS"
+    then
+        ok "$1"
+    else
+        fail "$1" "$(descriptors "$2") descriptors, not $3, or $(threads "$2") threads"
+    fi
 }

@@ -24,7 +24,6 @@ our_ports() {
 TLS_PORT=$("$PEER" free-port)
 PLAIN_PORT=$("$PEER" free-port)
 URL=https://localhost:$TLS_PORT
-PLAIN_URL=http://localhost:$PLAIN_PORT
 
 # The wsServers, on free ports.
 commands wsServer/wsServer | sed 's/^[^ ]* //; s/:123[45]$/:0/' >"$T/servers"
@@ -45,7 +44,6 @@ for command in mkdir openssl; do
 done
 (eval "exec $(commands nginx)") >"$T/nginx" 2>&1 &
 NGINX=$!
-STARTED="$STARTED $NGINX"
 # clean_up kills with SIGKILL, which would leave nginx's worker running.
 trap 'kill "$NGINX" 2>/dev/null; await_end "$NGINX"; clean_up' EXIT
 wait_for 10 "$PEER" connect "127.0.0.1:$TLS_PORT" 2>/dev/null
@@ -54,19 +52,15 @@ if over "$NGINX"; then
     finish
 fi
 
-fetch() { # CURL-ARGUMENT...
-    curl -q -sS -m $((20 * SLOW)) --noproxy '*' --cacert "$CERT" "$@" 2>&1
+fetch() { # CURL-WORD...
+    curl -q -sS -m $((20 * SLOW)) --noproxy '*' --cacert "$CERT" "$@" "$URL/" 2>&1
 }
-fetch "$URL/" >"$T/page"
+fetch >"$T/page"
 like 'https: the page' '<!DOCTYPE html>*' "$(cat "$T/page")"
-fetch "$PLAIN_URL/" >"$T/plain-page"
-is 'http: the same page' "$(cat "$T/page")" "$(cat "$T/plain-page")"
-for url in "$URL" "$PLAIN_URL"; do
-    fetch -I "$url/" | tr -d '\r' >"$T/head"
-    is "${url%%:*}: HEAD returns the length of the page" \
-        "HTTP/1.1 200 OK Content-Length: $(wc -c <"$T/page" | tr -d ' ')" \
-        "$(sed -n 1p "$T/head") $(grep '^Content-Length:' "$T/head")"
-done
+fetch -I | tr -d '\r' >"$T/head"
+is 'https: HEAD returns the length of the page' \
+    "HTTP/1.1 200 OK Content-Length: $(wc -c <"$T/page" | tr -d ' ')" \
+    "$(sed -n 1p "$T/head") $(grep '^Content-Length:' "$T/head")"
 
 # Opens a WebSocket, sends hi and Close; the reply ends with both.
 TALK="GET /ws HTTP/1.1\r\nHost: localhost:$TLS_PORT\r\nOrigin: $URL\r\n\
@@ -86,39 +80,25 @@ four_talks 'wss: four WebSockets'
 is 'the two servers take turns' '2 and 2' \
     "$(grep -c '^Connection' "$FIRST_OUT") and $(grep -c '^Connection' "$OUT")"
 
-# wsClient, as in proxy.conf, and without a host name. nginx answers 400 to a Host that it
-# does not accept.
-ECHOING=$OUT
-commands wsClient/wsClient | sed 's/^[^ ]* //' >"$T/clients"
-true_that 'proxy.conf starts a wsClient' has_line "$T/clients"
-echo ":$PLAIN_PORT /ws" >>"$T/clients"
-while read -r address path <&9; do
-    typed 'hello\n안녕하세요\n' wsClient "$address" "$path"
-    gives "ws: wsClient $(echo "$address" | sed "s/$PLAIN_PORT/PORT/") $path" 0 \
-        "Connecting to: $address at $path\nReceived: hello\nReceived: 안녕하세요\n" ''
-done 9<"$T/clients"
-for out in "$FIRST_OUT" "$ECHOING"; do
-    grep -c '^Received: hello' "$out"
-done >"$T/echoed"
-file_is 'ws: each server has echoed once' "$T/echoed" '1\n1\n'
+# nginx answers 400 to a Host that it does not accept.
+for address in "$(commands wsClient/wsClient | cut -d ' ' -f 2)" ":$PLAIN_PORT"; do
+    typed 'hello\n안녕하세요\n' wsClient "$address" /ws
+    gives "ws: wsClient ${address%:*}:PORT" 0 \
+        "Connecting to: $address at /ws\nReceived: hello\nReceived: 안녕하세요\n" ''
+done
 
 # The browser trusts the certificate's key, which nobody has signed, and no other.
 KEY=$(openssl x509 -in "$CERT" -noout -pubkey | openssl pkey -pubin -outform der |
     openssl dgst -sha256 -binary | openssl base64)
-browses() { # NAME
-    can browser "$1" && need "$PYTHON" "$1" && need chromium "$1" || return
-    REPORTS=
-    start_report "$PYTHON" "$WS/browser.py" "$ME: $1" "$URL" "$T/screenshot" \
+if can browser browser && need "$PYTHON" browser && need chromium browser; then
+    start_report "$PYTHON" "$WS/browser.py" "$ME: browser" "$URL" "$T/screenshot" \
         "--ignore-certificate-errors-spki-list=$KEY"
     end_reports
-}
-browses browser
+fi
 
 kill "$FIRST"
 await_end "$FIRST"
-is 'SIGTERM ends one server' 143 "$STATUS"
 four_talks 'wss: the other server accepts four more WebSockets'
-browses 'browser, one server left'
 
 kill "$NGINX"
 await_end "$NGINX"

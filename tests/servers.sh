@@ -4,12 +4,15 @@
 # The script sets, for its server $ME:
 #   ANSWER      the peer's words that read the answer to "hello\n"
 #   SHOWN       what the server prints for it
-#   LISTENING   its first line on stderr, with @ for the port
-#   QUIET       -q, if it has that option
+#   HOST        its address, as its first line on stderr has it
 
-begin() { # FLAG...: starts it and sets SERVER, WHERE (for the peer), OUT, ERR
+# Starts it. Sets SERVER, WHERE (for the peer), OUT, ERR, LISTENING (its first line) and
+# IDLE_FILES, the number of descriptors that it has without a client.
+begin() { # FLAG...
     serve "$ME" "$@" 0
     WHERE=127.0.0.1:$PORT
+    LISTENING="$ME: listening on $HOST:$PORT\n"
+    IDLE_FILES=$(descriptors "$SERVER")
 }
 
 served() { # WHAT: one client connects, is answered, and closes
@@ -17,8 +20,11 @@ served() { # WHAT: one client connects, is answered, and closes
     talk "$1" connect "$WHERE" send 'hello\n' $ANSWER shut eof
 }
 
-first_line() {
-    printf '%s' "$LISTENING" | sed "s/@/$PORT/"
+printed() { # WHAT LINE...: the server has printed these lines
+    _what=$1
+    shift
+    printf '%s\n' "$@" | sed "s/^/${SHOWN%hello*}/" >"$T/want"
+    true_that "$_what" cmp -s "$T/want" "$OUT"
 }
 
 # Copies programs to where every user may run them: the checkout may be closed to others.
@@ -36,28 +42,17 @@ CONTROLS='\x1b[31m\x07\0\ttab\r \\ \xed\x95\x9c \xc2\x9b \xff\x7fend\r\n'
 PRINTED='\\x1b[31m\\x07\\x00\ttab\\x0d \\ \0355\0225\0234 \\xc2\\x9b \0377\\x7fend\n'
 every_server() { # WORD...: they read the answer to CONTROLS
     begin
-    is 'its first line is its address' "$(first_line)" "$(cat "$ERR")"
     served 'a client is served'
     file_is 'the line is on stdout before the answer is sent' "$OUT" "$SHOWN"
-    talk 'a line of control characters is answered' connect "$WHERE" send "$CONTROLS" "$@" \
-        shut eof
-    file_is 'control characters are printed as \xNN, all else as it is' "$OUT" \
-        "$SHOWN${SHOWN%hello*}$PRINTED"
+    talk 'a line of control characters is answered' \
+        connect "$WHERE" send "$CONTROLS" "$@" shut eof
     stop TERM
-    file_is 'nothing else is on stderr' "$ERR" "$(first_line)\n"
-    if [ -n "$QUIET" ]; then
-        begin -q
-        served '-q: a client is served'
-        stop TERM
-        gives '-q: nothing that clients send is printed' 143 '' "$(first_line)\n"
-    fi
+    gives 'control characters are printed as \xNN, all else as it is' 143 \
+        "$SHOWN${SHOWN%hello*}$PRINTED" "$LISTENING"
     signals
     bad_clients
-    broken_stdout three_clients
-    case $WHERE in
-    /*) ;;
-    *) tcp_only ;;
-    esac
+    broken_stdout two_clients
+    [ "$ME" = unixSocket ] || tcp_only
 }
 
 signals() {
@@ -85,31 +80,24 @@ bad_clients() {
         talk "a client that does: $_way" connect "$WHERE" $_way
         served "the next client after: $_way"
     done
-    # shellcheck disable=SC2086
-    talk 'a client that half-closes at once is answered' connect "$WHERE" \
-        send 'hello\nhello\n' shut $ANSWER $ANSWER eof
-    wait_for 10 has_threads "$SERVER" "$IDLE_THREADS"
-    _fds=$(descriptors "$SERVER") _words=
-    for _text in '' 'send hello\n' 'send half'; do
-        for _end in close reset 'shut closed close'; do
-            _words="$_words connect $WHERE $_text $_end"
-        done
-    done
-    # shellcheck disable=SC2086
-    talk 'a thousand clients connect and disconnect without STOP' repeat 112 $_words
-    left_nothing 'a thousand clients leave nothing open' "$SERVER" "$_fds"
+    # The last one stays until the server has accepted all of them.
+    talk 'a thousand clients connect and disconnect without STOP' repeat 200 \
+        connect "$WHERE" close connect "$WHERE" reset connect "$WHERE" send half close \
+        connect "$WHERE" send 'hello\n' reset connect "$WHERE" shut closed close
+    left_nothing 'a thousand clients leave nothing open' "$SERVER" "$IDLE_FILES"
     stop TERM
-    is 'after all of them SIGTERM ends it' 143 "$STATUS"
 }
 
-three_clients() {
+two_clients() {
     begin
-    for _nth in first second third; do
-        served "stdout $BROKEN: the $_nth client is served"
-    done
+    served "stdout $BROKEN: the first client is served"
+    served "stdout $BROKEN: the second client is served"
     stop TERM
 }
 
+options() {
+    "$PEER" connect "$WHERE" send 'hello\n' line options "$SERVER"
+}
 tcp_only() {
     begin
     if need nc 'nc -z'; then
@@ -117,48 +105,59 @@ tcp_only() {
         served 'the next client after: nc -z'
     fi
     if possible 'the options of an accepted connection' \
-        'looking into another process is not allowed here' \
-        "$PEER" connect "$WHERE" send 'hello\n' line options "$SERVER"; then
+        'looking into another process is not allowed here' options; then
         is 'SO_KEEPALIVE and TCP_NODELAY' 'keepalive 1 nodelay 1' \
-            "$("$PEER" connect "$WHERE" send 'hello\n' line options "$SERVER" | tail -n 1)"
+            "$(options | tail -n 1)"
     fi
     peer_start connect "$WHERE" send 'hello\n' line touch "$T/in" closed
     reached in
     stop TERM
-    peer_ends 'a client is connected when the server ends'
     serve "$ME" "127.0.0.1:$PORT"
     served 'its address can be listened on again at once'
     stop TERM
 }
 
+# For servers with the option -q.
+quiet() {
+    begin -q
+    served '-q: a client is served'
+    stop TERM
+    gives '-q: nothing that clients send is printed' 143 '' "$LISTENING"
+}
+
+# The server has ended, by STOP. concTCP has another function of this name.
+ended_by_stop() { # WHAT
+    await_end "$SERVER"
+    is "$1: the server ends" 0 "$STATUS"
+}
+
 # No answer is lost to what clients send after STOP: closing with unread input would reset
 # the connection. The words read the answers to the lines of HUNDRED.
-HUNDRED=$(seq 1000 1099 | tr '\n' '|' | sed 's/|/\\n/g')
-MORE=$(seq 2000 3999 | tr '\n' '|' | sed 's/|/\\n/g')
-lingering() { # END WORD...: END waits for the end of the connection, then ends the server
-    _end=$1
-    shift
+HUNDRED=$(seq -s '\n' 1000 1099)
+MORE=$(seq -s '\n' 2000 3999)
+lingering() { # WORD...
     begin
     talk 'a hundred lines, STOP and more text: each line is answered' \
-        connect "$WHERE" send "${HUNDRED}STOP\n$MORE" "$@" end
-    "$_end"
-    if need nc 'nc -N'; then
-        begin
-        printf '%b' "${HUNDRED}STOP\n$MORE" | nc -N 127.0.0.1 "$PORT" >"$T/answers"
-        at_most 'nc -N: lines that are not answered' 0 \
-            $((100 - $(sed '/^STOP/,$d' "$T/answers" | wc -l)))
-        "$_end"
-    fi
+        connect "$WHERE" send "$HUNDRED\nSTOP\n$MORE\n" "$@" end
+    ended_by_stop 'after STOP and more text'
+
     begin
     peer_start connect "$WHERE" send 'hello\nSTOP\n' end touch "$T/in" await "$T/go"
     reached in
-    "$_end"
+    ended_by_stop 'a client that does not close after STOP'
     : >"$T/go"
     peer_ends 'a client that does not close after STOP: the server does, about 2 s later'
+
     begin
     peer_start connect "$WHERE" send 'STOP\n' stream 'more\n' closed
     peer_ends 'a client that never stops sending after STOP: the server closes'
-    "$_end"
+    ended_by_stop 'a client that never stops sending after STOP'
+}
+
+not_stop() {
+    for _word in stop STOPS 'S TOP' 'STOP it' 'STOP\0'; do
+        talk "\"$_word\" is not STOP" connect "$WHERE" send "$_word\n" line shut eof
+    done
 }
 
 # For servers that answer lines.
@@ -171,27 +170,19 @@ lines_and_answers() {
     talk 'half a line waits for the other half' connect "$WHERE" \
         send 'x\nhal' line drain nothing send 'f\n' line shut eof
     talk 'an unfinished last line is a line' connect "$WHERE" send last shut line eof
-    _label=${SHOWN%hello*}
-    for _line in a bc '' a bc '' x half last; do
-        echo "$_label$_line"
-    done >"$T/want"
-    true_that 'each line is printed' cmp "$T/want" "$OUT"
+    printed 'each line is printed' a bc '' a bc '' x half last
     stop TERM
 
     # A line over 4,096 bytes is handled in pieces.
     begin
-    head -c 10000 /dev/zero | tr '\0' 'x' >"$T/long"
-    head -c 4095 "$T/long" >"$T/line"
-    talk 'a line of 4,096 bytes is one line' connect "$WHERE" send-file "$T/line" \
-        send '\n' line shut eof
+    _piece=$(printf %04096d 0) _rest=$(printf %01808d 0)
+    talk 'a line of 4,096 bytes is one line' connect "$WHERE" send "${_piece#0}\n" line \
+        shut eof
     talk 'a line of 10,001 bytes is three; those before and after it are answered' \
-        connect "$WHERE" send 'hello\n' send-file "$T/long" send '\nhello\n' \
+        connect "$WHERE" send "hello\n$_piece$_piece$_rest\nhello\n" \
         repeat 5 line . shut eof
-    { printf '%s' "$_label" && cat "$T/line" && printf '%b' "\n$SHOWN" &&
-        for _piece in 4096 4096 1808; do
-            printf '%s' "$_label" && head -c $_piece "$T/long" && echo
-        done && printf '%b' "$SHOWN"; } >"$T/want"
-    true_that 'they are printed in the same pieces' cmp "$T/want" "$OUT"
+    printed 'they are printed in the same pieces' "${_piece#0}" \
+        hello "$_piece" "$_piece" "$_rest" hello
     stop TERM
 
     STDOUT=/dev/null
@@ -204,14 +195,39 @@ lines_and_answers() {
         at_most '20 MB without a newline use no more memory (kB)' $((_memory + 512)) \
             "$(memory_kb "$SERVER")"
     fi
-    served 'the next client is served after that'
     stop TERM
 }
 
-not_stop() {
-    for _word in stop STOPS 'S TOP' 'STOP it' 'STOP\0'; do
-        talk "\"$_word\" is not STOP" connect "$WHERE" send "$_word\n" line shut eof
+# For servers that echo: every byte is sent back unchanged, and nothing else.
+echo_server() {
+    begin
+    talk 'half a line is echoed at once' connect "$WHERE" send hel expect hel \
+        send 'lo\nwor' expect 'lo\nwor' send 'ld\n' expect 'ld\n' shut eof
+    talk 'the bytes of one client are not echoed to the next' \
+        connect "$WHERE" send hi expect hi shut eof
+    talk 'byte by byte' connect "$WHERE" send-each 'one\ntwo\r\n\n' \
+        expect 'one\ntwo\r\n\n' shut eof
+    printed 'they are printed line by line, the unfinished one at the end' \
+        hello world hi one two ''
+    stop TERM
+
+    begin
+    # shellcheck disable=SC2046 # numbers
+    printf '%b' "$(printf '\\0%o' $(seq 0 255))" >"$T/bytes"
+    talk 'all 256 bytes' connect "$WHERE" feed "$T/bytes" expect-file "$T/bytes" eof
+    for _size in 1024 4096 4097 65536 131072 20000000; do
+        yes "$(seq 10000 10200 | tr -d '\n')" | head -c "$_size" >"$T/bytes"
+        talk "$_size bytes" connect "$WHERE" feed "$T/bytes" expect-file "$T/bytes" eof
     done
+    stop TERM
+
+    begin
+    _piece=$(printf %0131072d 0) _rest=$(printf %068928d 0)
+    echo "$_piece$_rest" >"$T/long"
+    talk 'a line of 200,001 bytes' connect "$WHERE" feed "$T/long" \
+        expect-file "$T/long" eof
+    printed 'it is printed in pieces of 128 KiB' "$_piece" "$_rest"
+    stop TERM
 }
 
 # For servers that serve one client after another, until STOP. The words read the answers
@@ -221,37 +237,33 @@ one_after_another() { # WORD...
         begin
         talk "a line and STOP cut at byte $_at: answered" \
             connect "$WHERE" cut "$_at" 'hello\nSTOP\n' "$@" eof
-        ended_by_stop
+        await_end "$SERVER"
         gives "a line and STOP cut at byte $_at: the server's end" 0 \
-            "${SHOWN}Exiting TCP server!\n" "$(first_line)\n"
+            "${SHOWN}Exiting TCP server!\n" "$LISTENING"
     done
     for _word in 'STOP\n' ' \tSTOP \n' 'STOP\r\n' '\fSTOP\v\n' 'STOP\nmore\n'; do
         begin
         talk "\"$_word\": the connection ends" connect "$WHERE" send "$_word" end
-        ended_by_stop
-        gives "\"$_word\" is STOP" 0 'Exiting TCP server!\n' "$(first_line)\n"
+        await_end "$SERVER"
+        gives "\"$_word\" is STOP" 0 'Exiting TCP server!\n' "$LISTENING"
     done
+
     begin
     not_stop
     talk 'half a STOP of one client is not completed by the next' \
         connect "$WHERE" send ST shut end connect "$WHERE" send 'OP\n' line shut eof
     talk 'an unfinished STOP at the end is STOP' connect "$WHERE" send STOP shut end
-    ended_by_stop
-    is 'an unfinished STOP at the end: exit 0' 0 "$STATUS"
+    ended_by_stop 'an unfinished STOP at the end'
+
     begin
     talk 'the second client is served when the first has disconnected' \
         connect "$WHERE" send 'hello\n' line connect "$WHERE" send 'second\n' \
         use 0 send 'again\n' line use 1 nothing use 0 shut eof close use 1 line shut eof
-    _label=${SHOWN%hello*}
-    file_is 'in this order' "$OUT" "$SHOWN${_label}again\n${_label}second\n"
+    printed 'in this order' hello again second
     # shellcheck disable=SC2086
     talk 'a hundred clients at once: each is served in its turn' deadline 60 \
         repeat 100 connect "$WHERE" send 'hello\n' . each $ANSWER shut eof close
     stop TERM
-}
-
-ended_by_stop() {
-    await_end "$SERVER"
 }
 
 # For servers that serve many at once: more clients than there is room for. SETUP limits

@@ -7,13 +7,12 @@
 
 ANSWER=line
 SHOWN='-> hello\n'
-LISTENING='tcpS: listening on [::]:@'
-QUIET=
+HOST='[::]'
 
 every_server line
 lines_and_answers
 one_after_another line
-lingering ended_by_stop repeat 100 line .
+lingering repeat 100 line .
 
 # The answer: RFC 3339 with the local offset.
 _dd='[0-9][0-9]'

@@ -1,4 +1,4 @@
-/* address.h - the addresses of load.c, floor.c and soak.c: a TCP or UDP port on 127.0.0.1,
+/* address.h - the addresses of load.c and floor.c: a TCP or UDP port on 127.0.0.1,
  * or a path that begins with a slash */
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -4,10 +4,10 @@
  *     load WORK PORT|/PATH PID CONNECTIONS PIPELINE SIZE SECONDS
  *
  * WORK is line (the reply is Client number: N), udp (a datagram; the reply is a number),
- * text or echo (letters or bytes, echoed), ws, ascii or korean (WebSocket messages, binary
- * or text, echoed), or raw (their frames, echoed unchanged). PIPELINE is the number of
- * requests in flight on each connection, SIZE the bytes in a request, or in the payload of
- * a message. For SECONDS it sends a new request after each reply, then prints the
+ * text or echo (letters or bytes, echoed), binary, ascii or korean (WebSocket messages,
+ * binary or text, echoed), or raw (their frames, echoed unchanged). Each connection sends
+ * PIPELINE requests at once, and again as soon as all are answered. SIZE is the number of
+ * bytes in a request, or in the payload of a message. After SECONDS load prints the
  * throughput and the CPU time of the server, process PID, for each request. With 0 it
  * sends the first requests only and prints how much memory of the server a connection
  * takes.
@@ -32,50 +32,40 @@
 enum {
     PROCESSES = 2,        /* that share the connections */
     RECEIVE = 256 * 1024, /* bytes in one recv() */
-    RING = 4096,          /* about the size of a ring of small requests */
+    REPLY = 64,           /* of a server for lines, at most */
     HEADER = 14           /* of the largest frame */
 };
 
 static const uint64_t SECOND = 1000000000;
 
-#define UPGRADE                                                                          \
-    "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"                      \
-    "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"                               \
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-
-/* The first exchange on a connection sends hello; the response begins with `first` and
-   ends with `end`. All later replies to lines equal the first. */
 static const struct work {
-    const char *name, *hello, *first, *end;
+    const char *name;
     const char *words;    /* that are mixed into the letters of a request */
-    bool datagrams;       /* over UDP */
     bool binary;          /* requests are random bytes, not letters */
     unsigned char opcode; /* of WebSocket frames, 0 if there are none */
 } works[] = {
-    {.name = "line", .hello = "hello\n", .first = "Client number: ", .end = "\n"},
-    {.name = "udp", .datagrams = true},
+    {.name = "line"},
+    {.name = "udp"},
     {.name = "text"},
     {.name = "echo", .binary = true},
     {.name = "raw", .opcode = 2, .binary = true},
-    {"ws", UPGRADE, "HTTP/1.1 101 ", "\r\n\r\n", .opcode = 2, .binary = true},
-    {"ascii", UPGRADE, "HTTP/1.1 101 ", "\r\n\r\n", .opcode = 1},
-    {"korean", UPGRADE, "HTTP/1.1 101 ", "\r\n\r\n", .opcode = 1,
+    {.name = "binary", .opcode = 2, .binary = true},
+    {.name = "ascii", .opcode = 1},
+    {.name = "korean",
+     .opcode = 1,
      .words = "네트워크 프로그래밍, TCP/IP and UDP: 웹소켓 message 하나. "},
 };
 
-struct ring {
-    unsigned char *bytes;
-    size_t size, one; /* of the whole ring, of one request or reply */
+struct bytes {
+    unsigned char *data;
+    size_t size;
 };
 
 struct conn {
     int fd;
-    bool blocked;       /* until the socket is writable */
-    unsigned in_flight; /* requests issued and not yet answered */
-    size_t unsent;      /* bytes issued and not yet written */
-    size_t out;         /* position in the ring of requests */
-    size_t in;          /* position in want */
-    struct ring want;   /* what the server must send, over and over */
+    bool blocked;      /* until the socket is writable */
+    size_t out, in;    /* bytes of the requests sent, of the replies received */
+    struct bytes want; /* the replies */
 };
 
 static const struct work *work;
@@ -87,15 +77,20 @@ static pid_t server;
 
 static struct conn *all;
 static int epoll;
-static struct ring requests, replies;
+static struct bytes requests, echoes;
 static uint64_t begin, end; /* of the measured time */
-static unsigned in_flight;  /* on all connections of this process */
+static unsigned unanswered; /* connections of this process that wait for replies */
 
 /* Counted by all processes, in shared memory. */
 static struct tally {
     _Atomic uint64_t replies, bytes; /* received in the measured time */
-    _Atomic unsigned errors;         /* replies that never arrived */
+    _Atomic size_t errors;           /* replies that never arrived */
 } * tally;
+
+static bool is(const char *name)
+{
+    return strcmp(work->name, name) == 0;
+}
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -124,26 +119,23 @@ static uint64_t server_cpu_ns(void)
     return clock_ns(clock);
 }
 
-/* Wait until the server has not run for 0.2 s, but 5 s at most. Returns its resident
-   memory in KiB. smaps_rollup counts pages; VmRSS in status may be some 100 KiB off, as
-   the kernel adds up each CPU's share only now and then. */
+/* Wait until the server is idle. Returns its resident memory in KiB. smaps_rollup counts
+   pages; VmRSS in status may be some 100 KiB off, as the kernel adds up each CPU's share
+   only now and then. */
 static long settled_kib(void)
 {
-    char path[64], line[256];
-    long kib = 0;
-    uint64_t last = 0;
-    for (int i = 0, idle = 0; i < 100 && idle < 4; i++) {
-        sleep_until(now_ns() + SECOND / 20);
-        uint64_t cpu = server_cpu_ns();
-        idle = cpu - last < SECOND / 2000 ? idle + 1 : 0;
-        last = cpu;
-    }
+    uint64_t before, cpu = 0;
+    do {
+        before = cpu;
+        sleep_until(now_ns() + SECOND / 5);
+        cpu = server_cpu_ns();
+    } while (cpu - before > SECOND / 500);
+    char path[64];
+    long kib;
     snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)server);
     FILE *f = fopen(path, "r");
-    if (f == NULL)
+    if (f == NULL || fscanf(f, "%*[^\n] Rss: %ld", &kib) != 1)
         err(1, "%s", path);
-    while (kib == 0 && fgets(line, sizeof line, f) != NULL)
-        sscanf(line, "Rss: %ld", &kib);
     fclose(f);
     return kib;
 }
@@ -169,16 +161,15 @@ static size_t put_header(unsigned char *p)
     return 2 + width;
 }
 
-/* Lay out a ring of requests and one of echoes of them. Each has bytes and a mask of its
-   own, so that no reply passes for another. */
+/* Lay out the requests and echoes of them. Each has bytes and a mask of its own, so that
+   no reply passes for another. */
 static void lay_out_requests(void)
 {
-    size_t n = size >= RING ? 2 : RING / size;
-    unsigned char *out = requests.bytes = malloc(n * (size + HEADER));
-    unsigned char *in = replies.bytes = malloc(n * (size + HEADER));
+    unsigned char *out = requests.data = malloc((pipeline + 1) * (size + HEADER));
+    unsigned char *in = echoes.data = malloc((pipeline + 1) * (size + HEADER));
     if (out == NULL || in == NULL)
         err(1, "malloc");
-    for (size_t k = 0; k < n; k++) {
+    for (unsigned k = 0; k < pipeline; k++) {
         unsigned char mask[4] = {0};
         if (work->opcode != 0) {
             fill(mask, sizeof mask);
@@ -190,37 +181,41 @@ static void lay_out_requests(void)
             out += length + sizeof mask;
         }
         fill(in, size);
-        if (work->hello != NULL && work->opcode == 0)
+        if (is("line"))
             in[size - 1] = '\n';
         for (size_t i = 0; i < size; i++)
             *out++ = in[i] ^ mask[i % 4];
         in += size;
     }
-    requests.size = (size_t)(out - requests.bytes);
-    replies.size = (size_t)(in - replies.bytes);
-    requests.one = requests.size / n;
-    replies.one = replies.size / n;
-    if (strcmp(work->name, "raw") == 0)
-        replies = requests;
+    requests.size = (size_t)(out - requests.data);
+    echoes.size = (size_t)(in - echoes.data);
+    if (is("raw"))
+        echoes = requests;
 }
 
-/* The first exchange on a connection. */
-static void introduce(struct conn *c)
+/* The replies to lines. A new server numbers its clients as they connect. */
+static struct bytes numbers(unsigned client)
 {
-    char text[1024] = "";
-    size_t length = 0;
-    if (write(c->fd, work->hello, strlen(work->hello)) != (ssize_t)strlen(work->hello))
+    char *data = malloc((pipeline + 1) * REPLY), *p = data;
+    if (data == NULL)
+        err(1, "malloc");
+    for (unsigned k = 0; k < pipeline; k++)
+        p += snprintf(p, REPLY, "Client number: %u\n", client);
+    return (struct bytes){(unsigned char *)data, (size_t)(p - data)};
+}
+
+static void upgrade(int fd)
+{
+    static const char request[] =
+        "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    char response[1024];
+    if (write(fd, request, strlen(request)) != (ssize_t)strlen(request))
         err(1, "write");
-    while (strstr(text, work->end) == NULL) {
-        ssize_t n = read(c->fd, text + length, sizeof text - 1 - length);
-        if (n <= 0)
-            errx(1, "the first reply is incomplete: %s", text);
-        length += (size_t)n;
-    }
-    if (strncmp(text, work->first, strlen(work->first)) != 0)
-        errx(1, "the first reply is wrong: %s", text);
-    if (work->opcode == 0)
-        c->want = (struct ring){(unsigned char *)strdup(text), length, length};
+    ssize_t n = read(fd, response, sizeof response);
+    if (n < 13 || memcmp(response, "HTTP/1.1 101 ", 13) != 0)
+        errx(1, "the response to the handshake is wrong");
 }
 
 static void open_all(void)
@@ -229,91 +224,38 @@ static void open_all(void)
     if (all == NULL)
         err(1, "calloc");
     for (unsigned i = 0; i < conns; i++) {
-        struct conn *c = &all[i];
-        c->want = replies;
-        c->fd =
-            socket(address.any.sa_family, work->datagrams ? SOCK_DGRAM : SOCK_STREAM, 0);
-        if (c->fd < 0 || connect(c->fd, &address.any, address.length) != 0)
+        int fd = socket(address.any.sa_family, is("udp") ? SOCK_DGRAM : SOCK_STREAM, 0);
+        if (fd < 0 || connect(fd, &address.any, address.length) != 0)
             err(1, "connect");
-        setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-        if (work->hello != NULL && (work->opcode != 0 || pipeline > 0))
-            introduce(c);
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+        if (work->opcode != 0 && !is("raw"))
+            upgrade(fd);
+        all[i].fd = fd;
+        all[i].want = is("line") ? numbers(i + 1) : echoes;
     }
 }
 
-/* Write what was issued until the socket would block; datagrams one by one. */
+/* Send what is left of the requests until the socket would block; datagrams one by one. */
 static void send_out(struct conn *c)
 {
-    while (c->unsent > 0) {
-        size_t n = requests.size - c->out;
-        n = n < c->unsent ? n : c->unsent;
-        n = work->datagrams ? requests.one : n;
-        ssize_t w = send(c->fd, requests.bytes + c->out, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+    bool blocked = false;
+    while (c->out < requests.size && !blocked) {
+        size_t n = is("udp") ? size : requests.size - c->out;
+        ssize_t w = send(c->fd, requests.data + c->out, n, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (w < 0 && errno != EAGAIN)
             err(1, "send");
-        size_t sent = w > 0 ? (size_t)w : 0;
-        c->unsent -= sent;
-        c->out = (c->out + sent) % requests.size;
-        if (sent < n)
-            break;
+        c->out += w > 0 ? (size_t)w : 0;
+        blocked = w < (ssize_t)n;
     }
-    if (c->blocked != (c->unsent > 0)) {
-        c->blocked = c->unsent > 0;
-        struct epoll_event e = {.events = c->blocked ? EPOLLIN | EPOLLOUT : EPOLLIN,
+    if (blocked != c->blocked) {
+        struct epoll_event e = {.events = blocked ? EPOLLIN | EPOLLOUT : EPOLLIN,
                                 .data.ptr = c};
         epoll_ctl(epoll, EPOLL_CTL_MOD, c->fd, &e);
+        c->blocked = blocked;
     }
 }
 
-static void issue(struct conn *c, unsigned n)
-{
-    in_flight += n;
-    c->in_flight += n;
-    c->unsent += n * requests.one;
-    if (!c->blocked)
-        send_out(c);
-}
-
-/* Watch all connections and issue the first requests. */
-static void start_all(void)
-{
-    epoll = epoll_create1(0);
-    for (unsigned i = 0; i < conns; i++) {
-        struct epoll_event e = {.events = EPOLLIN, .data.ptr = &all[i]};
-        if (epoll_ctl(epoll, EPOLL_CTL_ADD, all[i].fd, &e) != 0)
-            err(1, "epoll_ctl");
-        issue(&all[i], pipeline);
-    }
-}
-
-/* Check bytes of a stream. Returns how many replies they complete. */
-static size_t count_replies(struct conn *c, const unsigned char *p, size_t left)
-{
-    size_t complete = 0;
-    while (left > 0) {
-        size_t n = c->want.size - c->in;
-        n = n < left ? n : left;
-        if (memcmp(p, c->want.bytes + c->in, n) != 0)
-            errx(1, "a reply is wrong");
-        complete += (c->in + n) / c->want.one - c->in / c->want.one;
-        c->in = (c->in + n) % c->want.size;
-        p += n;
-        left -= n;
-    }
-    return complete;
-}
-
-/* Check a datagram, a number from 1 to 1000. */
-static size_t count_datagram(const char *text, size_t n)
-{
-    char *rest;
-    unsigned long value = strtoul(text, &rest, 10);
-    if (*text < '1' || *text > '9' || value > 1000 || rest != text + n)
-        errx(1, "a reply is wrong: %s", text);
-    return 1;
-}
-
-/* Read once, check every byte, and issue a request for each complete reply. */
+/* Read once, check every byte, and start again when all replies are there. */
 static void receive(struct conn *c)
 {
     static unsigned char buffer[RECEIVE + 1];
@@ -322,30 +264,48 @@ static void receive(struct conn *c)
         return;
     if (r <= 0)
         errx(1, "a connection has ended: %s", r < 0 ? strerror(errno) : "closed");
-    buffer[r] = '\0';
-    uint64_t now = now_ns();
-    size_t n = work->datagrams ? count_datagram((char *)buffer, (size_t)r)
-                               : count_replies(c, buffer, (size_t)r);
-    if (n > c->in_flight)
+    size_t n = (size_t)r;
+    if (n > c->want.size - c->in)
         errx(1, "more replies than requests");
-    c->in_flight -= (unsigned)n;
-    in_flight -= (unsigned)n;
-    if (begin <= now && now < end) {
-        tally->replies += n;
-        tally->bytes += (uint64_t)r;
+    if (is("udp")) {
+        buffer[n] = '\0';
+        long number = strtol((char *)buffer, NULL, 10);
+        if (number < 1 || number > 1000)
+            errx(1, "a reply is not a number from 1 to 1000");
+        n = size; /* as if it were an echo */
+    } else if (memcmp(buffer, c->want.data + c->in, n) != 0) {
+        errx(1, "a reply is wrong");
     }
-    if (now < end && n > 0)
-        issue(c, (unsigned)n);
+    c->in += n;
+    bool complete = c->in == c->want.size;
+    uint64_t now = now_ns();
+    if (begin <= now && now < end) {
+        tally->replies += complete ? pipeline : 0;
+        tally->bytes += n;
+    }
+    if (complete && now < end) {
+        c->in = c->out = 0;
+        send_out(c);
+    } else if (complete) {
+        unanswered--;
+    }
 }
 
-/* Issue the first requests and serve all connections until no reply is missing; those
+/* Send the first requests and serve all connections until no reply is missing; those
    still missing 3 s after `end` are lost. */
 static void converse(void)
 {
     static struct epoll_event events[512];
-    start_all();
+    epoll = epoll_create1(0);
+    unanswered = pipeline > 0 ? conns : 0;
+    for (unsigned i = 0; i < conns; i++) {
+        struct epoll_event e = {.events = EPOLLIN, .data.ptr = &all[i]};
+        if (epoll_ctl(epoll, EPOLL_CTL_ADD, all[i].fd, &e) != 0)
+            err(1, "epoll_ctl");
+        send_out(&all[i]);
+    }
     uint64_t start = now_ns(), deadline = (end > start ? end : start) + 3 * SECOND;
-    while (in_flight > 0 && now_ns() < deadline) {
+    while (unanswered > 0 && now_ns() < deadline) {
         int n = epoll_wait(epoll, events, 512, 10);
         for (int i = 0; i < n; i++) {
             if (events[i].events & ~(unsigned)EPOLLOUT)
@@ -354,7 +314,8 @@ static void converse(void)
                 send_out(events[i].data.ptr);
         }
     }
-    tally->errors += in_flight;
+    for (unsigned i = 0; i < conns && pipeline > 0; i++)
+        tally->errors += pipeline - all[i].in / (all[i].want.size / pipeline);
 }
 
 /* A fifth of the time warms up, then the measured time begins. The processes share the
@@ -411,7 +372,7 @@ int main(int argc, char **argv)
         measure_throughput();
     } else {
         converse();
-        printf("conn_bytes=%.0f", (double)(settled_kib() - before) * 1024 / conns);
+        printf("conn_kb=%.3f", (double)(settled_kib() - before) * 1.024 / conns);
     }
-    printf(" errors=%u\n", tally->errors);
+    printf(" errors=%zu\n", tally->errors);
 }

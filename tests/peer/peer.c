@@ -12,6 +12,7 @@
  * For Linux only: it reads /proc and uses Linux system calls.
  */
 #define _GNU_SOURCE
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -23,7 +24,6 @@
 #include <netinet/ip.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -31,7 +31,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -54,20 +53,23 @@ struct argument {
 };
 
 struct address {
-    struct sockaddr_storage sa;
+    union {
+        struct sockaddr sa;
+        struct sockaddr_in in; /* an IPv6 address has its port at the same place */
+        struct sockaddr_un un;
+        struct sockaddr_storage any;
+    };
     socklen_t len;
 };
 
 static const char *word = ""; /* the one being carried out */
-static const char *word_arg = "";
-static char **next;     /* the rest of the command line */
-static char late[1024]; /* the message of on_alarm() */
+static char step[1024];       /* this word and what follows it, for messages */
+static char **next;           /* the rest of the command line */
 static struct argument arg[ARGUMENTS];
 static struct address askers[ASKERS]; /* the senders of datagrams */
 static int conns[CONNS], nconns, naskers;
 static int conn = -1, listener = -1; /* the current ones */
-static int backlog = 128;
-static pid_t streamer; /* the process that do_stream() has started, or 0 */
+static pid_t streamer;               /* the process that do_stream() has started, or 0 */
 static char buffer[CHUNK];
 
 /* --- Results ------------------------------------------------------------------------ */
@@ -89,15 +91,9 @@ static void show(FILE *out, const char *data, size_t len)
         fprintf(out, "... (%zu bytes)", len);
 }
 
-static _Noreturn void fail(const char *format, ...)
+static _Noreturn void fail(const char *reason)
 {
-    va_list args;
-    fflush(stdout);
-    fprintf(stderr, "peer: %s %s: ", word, word_arg);
-    va_start(args, format);
-    vfprintf(stderr, format, args);
-    va_end(args);
-    putc('\n', stderr);
+    warnx("%s: %s", step, reason);
     exit(1);
 }
 
@@ -105,40 +101,34 @@ static _Noreturn void fail(const char *format, ...)
 static int must(long result, const char *call)
 {
     if (result < 0)
-        fail("%s: %s", call, strerror(errno));
+        err(1, "%s: %s", step, call);
     return (int)result;
 }
 
 static _Noreturn void fail_bytes(const char *expected, size_t expected_len,
-                                 const char *got, size_t got_len, const char *note)
+                                 const char *got, size_t got_len)
 {
-    fflush(stdout);
     fprintf(stderr, "peer: %s: expected \"", word);
     show(stderr, expected, expected_len);
     fputs("\" got \"", stderr);
     show(stderr, got, got_len);
-    fprintf(stderr, "\"%s\n", note);
+    fputs("\"\n", stderr);
     exit(1);
 }
 
 /* The deadline. Calls only what a signal handler may call. */
 static void on_alarm(int sig)
 {
+    static const char late[] = ": not done before the deadline\n";
     (void)sig;
-    _exit(write(STDERR_FILENO, late, strlen(late)) < 0 ? 2 : 1);
+    if (write(STDERR_FILENO, step, strlen(step)) > 0)
+        (void)!write(STDERR_FILENO, late, strlen(late));
+    _exit(1);
 }
 
 static bool is_word(const char *name)
 {
     return strcmp(word, name) == 0;
-}
-
-static char *allocate(size_t n)
-{
-    char *p = malloc(n + 1);
-    if (p == NULL)
-        fail("out of memory");
-    return p;
 }
 
 /* --- Arguments ---------------------------------------------------------------------- */
@@ -147,18 +137,17 @@ static char *allocate(size_t n)
 static struct bytes unescape(const char *text)
 {
     static const char letters[] = "nrtvf0\\", values[] = "\n\r\t\v\f\0\\";
-    struct bytes b = {allocate(strlen(text)), 0};
+    struct bytes b = {malloc(strlen(text) + 1), 0};
+    must(b.data != NULL ? 0 : -1, "malloc");
     for (const char *p = text; *p != '\0'; p++) {
         char c = *p;
-        if (c == '\\' && *++p == 'x') {
-            unsigned value;
-            if (sscanf(p + 1, "%2x", &value) != 1)
-                fail("bad \\x");
+        unsigned value;
+        if (c == '\\' && sscanf(p, "\\x%2x", &value) == 1) {
             c = (char)value;
-            p += 2;
+            p += 3;
         } else if (c == '\\') {
-            const char *letter = *p != '\0' ? strchr(letters, *p) : NULL;
-            if (letter == NULL)
+            const char *letter = strchr(letters, *++p);
+            if (*p == '\0' || letter == NULL)
                 fail("bad escape");
             c = values[letter - letters];
         }
@@ -172,30 +161,20 @@ static struct bytes read_file(const char *path)
     int fd = must(open(path, O_RDONLY | O_CLOEXEC), "open");
     struct stat file;
     must(fstat(fd, &file), "fstat");
-    struct bytes b = {allocate((size_t)file.st_size), (size_t)file.st_size};
-    must(read(fd, b.data, b.len) == file.st_size ? 0 : -1, "read");
+    struct bytes b = {malloc((size_t)file.st_size + 1), (size_t)file.st_size};
+    must(b.data != NULL && read(fd, b.data, b.len) == file.st_size ? 0 : -1, "read");
     close(fd);
     return b;
-}
-
-static long number(const char *text)
-{
-    char *end;
-    long n = strtol(text, &end, 10);
-    if (end == text || *end != '\0')
-        fail("not a number");
-    return n;
 }
 
 /* "127.0.0.1:80", "[::1]:80" or "/tmp/s" as a socket address. */
 static struct address parse_where(const char *where)
 {
-    struct address a = {.sa.ss_family = AF_UNIX, .len = sizeof(struct sockaddr_un)};
+    struct address a = {.un.sun_family = AF_UNIX, .len = sizeof a.un};
     if (strchr(where, '/') != NULL) {
-        struct sockaddr_un *un = (struct sockaddr_un *)&a.sa;
-        if (strlen(where) > sizeof un->sun_path)
+        if (strlen(where) > sizeof a.un.sun_path)
             fail("path too long");
-        memcpy(un->sun_path, where, strlen(where));
+        memcpy(a.un.sun_path, where, strlen(where));
         return a;
     }
     const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
@@ -211,32 +190,22 @@ static struct address parse_where(const char *where)
     return a;
 }
 
-/* An IPv6 address has its port where an IPv4 address has it. */
 static unsigned port_of(struct address a)
 {
-    return a.sa.ss_family == AF_UNIX ? 0 : ntohs(((struct sockaddr_in *)&a.sa)->sin_port);
+    return a.sa.sa_family == AF_UNIX ? 0 : ntohs(a.in.sin_port);
 }
 
 /* Which address: getsockname or getpeername. Length 0 where there is none. */
 static struct address address_of(int fd,
                                  int (*which)(int, struct sockaddr *, socklen_t *))
 {
-    struct address a = {.len = sizeof a.sa};
-    if (which(fd, (struct sockaddr *)&a.sa, &a.len) < 0)
+    struct address a = {.len = sizeof a.any};
+    if (which(fd, &a.sa, &a.len) < 0)
         a.len = 0;
     return a;
 }
 
 /* --- Connections -------------------------------------------------------------------- */
-
-/* Connects to WHERE; `type` as for socket(). */
-static int dial(const char *where, int type)
-{
-    struct address a = parse_where(where);
-    int fd = must(socket(a.sa.ss_family, type | SOCK_CLOEXEC, 0), "socket");
-    must(connect(fd, (struct sockaddr *)&a.sa, a.len), "connect");
-    return fd;
-}
 
 /* Makes fd the current connection. */
 static void add_connection(int fd)
@@ -252,7 +221,7 @@ static void add_connection(int fd)
 static void send_all(const char *data, size_t len)
 {
     do {
-        int n = must(send(conn, data, len, MSG_NOSIGNAL), "send");
+        int n = must(send(conn, data, len, 0), "send");
         data += n;
         len -= (size_t)n;
     } while (len > 0);
@@ -267,16 +236,19 @@ static size_t receive(size_t most)
 
 /* The number of our bytes that the other program has not read yet, from the kernel's
  * table; 0 if its end of the connection no longer exists. */
-static unsigned unread_in(const char *table, unsigned our_port, unsigned their_port)
+static int unread_in(const char *table)
 {
-    unsigned local, remote, queued, unread = 0;
+    const unsigned ours = port_of(address_of(conn, getsockname));
+    const unsigned theirs = port_of(address_of(conn, getpeername));
+    unsigned local, remote, queued;
+    int unread = 0;
     FILE *f = fopen(table, "r");
     if (f == NULL || fscanf(f, "%*[^\n]") < 0)
         return 0;
     while (fscanf(f, " %*d: %*[^:]:%x %*[^:]:%x %*x %*x:%x%*[^\n]", &local, &remote,
                   &queued) == 3) {
-        if (local == their_port && remote == our_port)
-            unread += queued;
+        if (local == theirs && remote == ours)
+            unread += (int)queued;
     }
     fclose(f);
     return unread;
@@ -286,24 +258,24 @@ static unsigned unread_in(const char *table, unsigned our_port, unsigned their_p
 
 static void do_connect(void)
 {
-    add_connection(dial(arg[0].word, is_word("udp") ? SOCK_DGRAM : SOCK_STREAM));
+    struct address a = parse_where(arg[0].word);
+    int type = (is_word("udp") ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC;
+    int fd = must(socket(a.sa.sa_family, type, 0), "socket");
+    must(connect(fd, &a.sa, a.len), "connect");
+    add_connection(fd);
 }
 
-static void do_backlog(void)
-{
-    backlog = (int)arg[0].number;
-}
-
-/* Prints the port on a line of its own. */
+/* Prints the port on a line of its own. There is room for one client before `accept`, so
+ * that `connect` can take it. */
 static void do_listen(void)
 {
     struct address a = parse_where(arg[0].word);
     int type = (is_word("listen") ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC;
-    listener = must(socket(a.sa.ss_family, type, 0), "socket");
+    listener = must(socket(a.sa.sa_family, type, 0), "socket");
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
-    must(bind(listener, (struct sockaddr *)&a.sa, a.len), "bind");
+    must(bind(listener, &a.sa, a.len), "bind");
     if (is_word("listen"))
-        must(listen(listener, backlog), "listen");
+        must(listen(listener, 0), "listen");
     printf("%u\n", port_of(address_of(listener, getsockname)));
 }
 
@@ -346,12 +318,9 @@ static void do_reset(void)
 /* Waits until the other program has read everything that was sent to it. */
 static void do_drain(void)
 {
-    const unsigned ours = port_of(address_of(conn, getsockname));
-    const unsigned theirs = port_of(address_of(conn, getpeername));
     int unsent = 0;
     while (ioctl(conn, SIOCOUTQ, &unsent) == 0 &&
-           (unsent > 0 || unread_in("/proc/net/tcp", ours, theirs) > 0 ||
-            unread_in("/proc/net/tcp6", ours, theirs) > 0))
+           unsent + unread_in("/proc/net/tcp") + unread_in("/proc/net/tcp6") > 0)
         usleep(1000);
 }
 
@@ -386,8 +355,7 @@ static void do_expect(void)
     for (size_t have = 0, n; have < want->len; have += n) {
         n = receive(want->len - have);
         if (n == 0 || memcmp(buffer, want->data + have, n) != 0)
-            fail_bytes(want->data + have, want->len - have, buffer, n,
-                       n == 0 ? " and the end" : "");
+            fail_bytes(want->data + have, want->len - have, buffer, n);
     }
 }
 
@@ -414,26 +382,17 @@ static void do_nothing(void)
         fail("there is something to read");
 }
 
-/* The other end must close without a reset, and send nothing before. */
-static void do_eof(void)
-{
-    size_t n = receive(CHUNK);
-    if (n > 0)
-        fail_bytes("", 0, buffer, n, " instead of the end");
-}
-
-/* The other end must close without a reset, whatever it sends before. */
+/* The other end must close. "eof": it may send nothing before; "closed": it may reset. */
 static void do_end(void)
 {
-    while (receive(CHUNK) > 0)
-        ;
-}
-
-/* The other end must close or reset, whatever it sends before. */
-static void do_closed(void)
-{
-    while (recv(conn, buffer, CHUNK, 0) > 0)
-        ;
+    ssize_t n;
+    do {
+        n = recv(conn, buffer, CHUNK, 0);
+        if (n > 0 && is_word("eof"))
+            fail_bytes("", 0, buffer, (size_t)n);
+    } while (n > 0);
+    if (!is_word("closed"))
+        must(n, "recv");
 }
 
 /* Echoes until the end, at most N bytes at a time. */
@@ -484,8 +443,7 @@ static void do_fill(void)
 {
     const size_t len = repeat_text(&arg[0].bytes);
     struct pollfd p = {conn, POLLOUT, 0};
-    while (poll(&p, 1, 200) > 0 &&
-           send(conn, buffer, len, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
+    while (poll(&p, 1, 200) > 0 && send(conn, buffer, len, MSG_DONTWAIT) > 0)
         ;
 }
 
@@ -496,12 +454,11 @@ static void do_asked(void)
     if (naskers == ASKERS)
         fail("too many datagrams");
     struct address *asker = &askers[naskers++];
-    asker->len = sizeof asker->sa;
-    int n = must(
-        recvfrom(listener, buffer, CHUNK, 0, (struct sockaddr *)&asker->sa, &asker->len),
-        "recvfrom");
+    asker->len = sizeof asker->any;
+    int n =
+        must(recvfrom(listener, buffer, CHUNK, 0, &asker->sa, &asker->len), "recvfrom");
     if ((size_t)n != want->len || memcmp(buffer, want->data, want->len) != 0)
-        fail_bytes(want->data, want->len, buffer, (size_t)n, "");
+        fail_bytes(want->data, want->len, buffer, (size_t)n);
 }
 
 static void do_answer(void)
@@ -509,10 +466,8 @@ static void do_answer(void)
     const struct bytes *text = &arg[1].bytes;
     if (arg[0].number < 0 || arg[0].number >= naskers)
         fail("nobody asked");
-    const struct address *asker = &askers[arg[0].number];
-    must(sendto(listener, text->data, text->len, 0, (const struct sockaddr *)&asker->sa,
-                asker->len),
-         "sendto");
+    struct address *asker = &askers[arg[0].number];
+    must(sendto(listener, text->data, text->len, 0, &asker->sa, asker->len), "sendto");
 }
 
 /* Sends a UDP datagram with a false sender, under IP and UDP headers of our own. */
@@ -523,31 +478,20 @@ static void do_spoof(void)
     struct {
         struct iphdr ip;
         uint16_t udp[4]; /* source, destination, length, no checksum */
-        char data[1024];
-    } packet = {.ip = {.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_UDP}};
-    if (text->len > sizeof packet.data)
-        fail("too long");
-    packet.ip.saddr = ((struct sockaddr_in *)&source.sa)->sin_addr.s_addr;
-    packet.ip.daddr = ((struct sockaddr_in *)&target.sa)->sin_addr.s_addr;
-    packet.udp[0] = htons((uint16_t)port_of(source));
-    packet.udp[1] = htons((uint16_t)port_of(target));
-    packet.udp[2] = htons((uint16_t)(sizeof packet.udp + text->len));
-    memcpy(packet.data, text->data, text->len);
-    size_t total = sizeof packet - sizeof packet.data + text->len;
-    int fd = must(socket(AF_INET, SOCK_RAW, IPPROTO_RAW), "raw socket");
-    must(sendto(fd, &packet, total, 0, (struct sockaddr *)&target.sa, target.len),
-         "sendto");
+    } header = {.ip = {.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_UDP}};
+    header.ip.saddr = source.in.sin_addr.s_addr;
+    header.ip.daddr = target.in.sin_addr.s_addr;
+    header.udp[0] = source.in.sin_port;
+    header.udp[1] = target.in.sin_port;
+    header.udp[2] = htons((uint16_t)(sizeof header.udp + text->len));
+    struct iovec parts[] = {{&header, sizeof header}, {text->data, text->len}};
+    const struct msghdr packet = {&target.sa, target.len, parts, 2, NULL, 0, 0};
+    int fd = must(socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW), "raw socket");
+    must(sendmsg(fd, &packet, 0), "sendmsg");
+    close(fd);
 }
 
 /* --- Words that ask the kernel, keep step, become another program ------------------- */
-
-static int get_option(int fd, int level, int name)
-{
-    int value = 0;
-    socklen_t len = sizeof value;
-    getsockopt(fd, level, name, &value, &len);
-    return value;
-}
 
 /* Prints the options of a process's TCP connections, from copies of its descriptors. */
 static void do_options(void)
@@ -558,9 +502,12 @@ static void do_options(void)
         if (fd < 0 && errno == EBADF)
             continue;
         must(fd, "pidfd_getfd");
+        int keepalive = 0, nodelay = 0;
+        socklen_t len = sizeof keepalive;
+        getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &keepalive, &len);
+        getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &nodelay, &len);
         if (address_of(fd, getpeername).len > 0)
-            printf("keepalive %d nodelay %d\n", get_option(fd, SOL_SOCKET, SO_KEEPALIVE),
-                   get_option(fd, IPPROTO_TCP, TCP_NODELAY));
+            printf("keepalive %d nodelay %d\n", keepalive, nodelay);
         close(fd);
     }
 }
@@ -571,14 +518,14 @@ static void do_segments(void)
     socklen_t len = sizeof info;
     must(getsockopt(conn, IPPROTO_TCP, TCP_INFO, &info, &len), "TCP_INFO");
     if (info.tcpi_data_segs_in != (unsigned)arg[0].number)
-        fail("%u segments arrived", info.tcpi_data_segs_in);
+        errx(1, "%u segments arrived", info.tcpi_data_segs_in);
 }
 
 static void do_who(void)
 {
     struct address a = address_of(conn, getpeername);
     char host[128], port[16];
-    getnameinfo((struct sockaddr *)&a.sa, a.len, host, sizeof host, port, sizeof port,
+    getnameinfo(&a.sa, a.len, host, sizeof host, port, sizeof port,
                 NI_NUMERICHOST | NI_NUMERICSERV);
     printf("%s %s\n", host, port);
 }
@@ -588,14 +535,14 @@ static void do_who(void)
  * digits, as those in README. */
 static void do_free_port(void)
 {
-    struct address a = parse_where("0.0.0.0:0");
-    int fd, failed, port, offset = getpid() * 31;
+    struct sockaddr_in a = {.sin_family = AF_INET};
+    int failed, port, offset = getpid() * 31;
     do {
         offset += 17;
         port = 2000 + offset % 7900;
-        fd = must(socket(AF_INET, SOCK_STREAM, 0), "socket");
-        ((struct sockaddr_in *)&a.sa)->sin_port = htons((uint16_t)port);
-        failed = bind(fd, (struct sockaddr *)&a.sa, a.len);
+        a.sin_port = htons((uint16_t)port);
+        int fd = must(socket(AF_INET, SOCK_STREAM, 0), "socket");
+        failed = bind(fd, (struct sockaddr *)&a, sizeof a);
         close(fd);
     } while (failed);
     printf("%d\n", port);
@@ -633,44 +580,22 @@ static void do_deadline(void)
     alarm((unsigned)(arg[0].number * factor));
 }
 
-static void do_limit(void)
-{
-    const struct rlimit r = {(rlim_t)arg[0].number, (rlim_t)arg[0].number};
-    must(setrlimit(is_word("files") ? RLIMIT_NOFILE : RLIMIT_NPROC, &r), "setrlimit");
-}
-
 static void do_user(void)
 {
     must(setgid((gid_t)arg[0].number), "setgid");
     must(setuid((uid_t)arg[0].number), "setuid");
 }
 
-/* As a program that shares the terminal may leave it. */
-static void do_nonblock(void)
+/* Copies until there is nothing more to read. */
+static void copy(int from, int to)
 {
-    must(fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK), "fcntl");
+    for (ssize_t n; (n = read(from, buffer, CHUNK)) > 0;)
+        must(write(to, buffer, (size_t)n), "write");
 }
 
-/* Copies stdin to the terminal, and its output to stdout, until the program there has
- * closed it. */
-static void copy_terminal(int terminal)
-{
-    struct pollfd fds[] = {{STDIN_FILENO, POLLIN, 0}, {terminal, POLLIN, 0}};
-    for (;;) {
-        must(poll(fds, 2, -1), "poll");
-        ssize_t n = fds[1].revents != 0 ? read(terminal, buffer, CHUNK) : 0;
-        if (n < 0)
-            return;
-        must(write(STDOUT_FILENO, buffer, (size_t)n), "write");
-        n = fds[0].revents != 0 ? must(read(STDIN_FILENO, buffer, CHUNK), "read") : 0;
-        must(write(terminal, buffer, (size_t)n), "write");
-        if (fds[0].revents != 0 && n == 0)
-            fds[0].fd = -1; /* the end of stdin does not close the terminal */
-    }
-}
-
-/* The program that the next words start has a terminal, without output processing ("\n"
- * stays "\n"); its stderr stays as it is. We end as the program does. */
+/* Our stdin is the keyboard of the program that the next words start, our stdout its
+ * screen, without output processing ("\n" stays "\n"). Its stderr stays as it is. Our exit
+ * status is the one that a shell has for it. */
 static void do_terminal(void)
 {
     int status, terminal = must(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), "openpt");
@@ -679,13 +604,13 @@ static void do_terminal(void)
     const pid_t child = spawn();
     if (child > 0) {
         alarm(0);
-        copy_terminal(terminal);
-        waitpid(child, &status, 0);
-        if (WIFSIGNALED(status)) {
-            signal(WTERMSIG(status), SIG_DFL);
-            raise(WTERMSIG(status));
+        if (spawn() == 0) { /* the end of stdin does not close the terminal */
+            copy(STDIN_FILENO, terminal);
+            _exit(0);
         }
-        exit(WEXITSTATUS(status));
+        copy(terminal, STDOUT_FILENO);
+        waitpid(child, &status, 0);
+        exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
     }
     setsid();
     struct termios settings;
@@ -732,8 +657,7 @@ static void do_run(void)
     signal(SIGPIPE, SIG_DFL);
     alarm(0);
     execvp(arg[0].word, next - 1);
-    fprintf(stderr, "peer: %s: %s\n", arg[0].word, strerror(errno));
-    exit(127);
+    err(127, "%s", arg[0].word);
 }
 
 /* --- Words that carry out others ---------------------------------------------------- */
@@ -775,7 +699,6 @@ static const struct {
     {"udp", "w", do_connect},
     {"listen", "w", do_listen},
     {"listen-udp", "w", do_listen},
-    {"backlog", "n", do_backlog},
     {"accept", "", do_accept},
     {"use", "n", do_use},
     {"shut", "", do_shut},
@@ -791,17 +714,15 @@ static const struct {
     {"line", "", do_line},
     {"recv", "", do_recv},
     {"nothing", "", do_nothing},
-    {"eof", "", do_eof},
+    {"eof", "", do_end},
     {"end", "", do_end},
-    {"closed", "", do_closed},
+    {"closed", "", do_end},
     {"echo", "n", do_echo},
     {"stream", "t", do_stream},
     {"feed", "f", do_stream},
     {"fill", "t", do_fill},
     {"asked", "t", do_asked},
-    {"asked-file", "f", do_asked},
     {"answer", "nt", do_answer},
-    {"answer-file", "nf", do_answer},
     {"spoof", "wwt", do_spoof},
     {"options", "n", do_options},
     {"segments", "n", do_segments},
@@ -812,10 +733,7 @@ static const struct {
     {"await", "w", do_await},
     {"pause", "n", do_pause},
     {"deadline", "n", do_deadline},
-    {"files", "n", do_limit},
-    {"processes", "n", do_limit},
     {"user", "n", do_user},
-    {"nonblock", "", do_nonblock},
     {"terminal", "", do_terminal},
     {"break-stdout", "", do_break_stdout},
     {"lose-ipv6", "", do_lose_ipv6},
@@ -828,9 +746,7 @@ static void carry_out(void)
 {
     size_t k = 0;
     word = *next++;
-    word_arg = *next != NULL ? *next : "";
-    snprintf(late, sizeof late, "peer: %s %s: not done before the deadline\n", word,
-             word_arg);
+    snprintf(step, sizeof step, "%s %s", word, *next != NULL ? *next : "");
     while (strcmp(words[k].name, word) != 0) {
         if (++k == sizeof words / sizeof words[0])
             fail("no such word");
@@ -840,11 +756,13 @@ static void carry_out(void)
             fail("an argument is missing");
         free(arg[j].bytes.data);
         arg[j] = (struct argument){.word = *next++};
-        if (words[k].arguments[j] == 'n')
-            arg[j].number = number(arg[j].word);
-        else if (words[k].arguments[j] == 't')
+        const char kind = words[k].arguments[j];
+        char rest;
+        if (kind == 'n' && sscanf(arg[j].word, "%ld%c", &arg[j].number, &rest) != 1)
+            fail("not a number");
+        else if (kind == 't')
             arg[j].bytes = unescape(arg[j].word);
-        else if (words[k].arguments[j] == 'f')
+        else if (kind == 'f')
             arg[j].bytes = read_file(arg[j].word);
     }
     words[k].carry_out();

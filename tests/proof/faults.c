@@ -1,13 +1,16 @@
 /*
  * faults.c - makes the calls of a program fail as FAULT asks; `make faults` links it in
  *
+ * FAULT in the environment is `FD CALL NTH ERROR`: the NTH call of CALL, or every one if
+ * NTH is 0, fails with ERROR, an errno value or (getaddrinfo, getnameinfo) an EAI_ value.
+ * The program writes an H to FD when it does, and an S for each sleep().
+ *
  * The linker's --wrap=CALL turns each CALL of the program, but none of libc, into a call
  * of __wrap_CALL here. A call that succeeds may change errno (POSIX, XSH 2.3), so these
  * do: a program that reports an errno without having saved it gives a wrong reason.
  */
 // NOLINTBEGIN: the linker chose the names, and macros make the wrappers
 #define _POSIX_C_SOURCE 200809L
-#include "faults.h"
 #include <errno.h>
 #include <netdb.h>
 #include <stdatomic.h>
@@ -23,59 +26,53 @@
 typedef intptr_t word;
 #define PARAMETERS word a, word b, word c, word d, word e, word f, word g
 #define ARGUMENTS a, b, c, d, e, f, g
-#define DECLARE(call, ...) word __real_##call(PARAMETERS);
-FAULT_CALLS(DECLARE)
 
-static const char *const call_name[] = {FAULT_CALLS(FAULT_NAME)};
-static int faulty = CALLS, faulty_nth, faulty_error;
-static bool driven; /* by faults_driver.py */
-static atomic_int calls_made[CALLS];
+static char faulty[40]; /* the call that fails */
+static int faulty_nth, faulty_error;
+static int driver = -1; /* the descriptor, if faults_driver.py has started the program */
 
 /* Read FAULT before main() begins. */
 __attribute__((constructor)) static void read_fault(void)
 {
     const char *text = getenv("FAULT");
-    char name[40];
-    driven = text != NULL;
-    if (!driven || sscanf(text, "%39s %d %d", name, &faulty_nth, &faulty_error) != 3)
-        return;
-    for (int call = 0; call < CALLS; call++)
-        if (strcmp(call_name[call], name) == 0)
-            faulty = call;
+    if (text != NULL)
+        sscanf(text, "%d %39s %d %d", &driver, faulty, &faulty_nth, &faulty_error);
 }
 
 /* From now on nothing fails: the runtimes make the calls at the program's end. */
 void faults_end(void)
 {
-    faulty = CALLS;
-    driven = false;
+    faulty[0] = '\0';
+    driver = -1;
 }
 
-static void tell(int byte)
+word __real_write(PARAMETERS);
+static void tell(char byte)
 {
-    const unsigned char data = (unsigned char)byte;
-    while (driven && __real_write(TELL_FD, (word)&data, 1, 0, 0, 0, 0) < 0 &&
+    while (driver >= 0 && __real_write(driver, (word)&byte, 1, 0, 0, 0, 0) < 0 &&
            errno == EINTR)
         continue;
 }
 
-/* Count a call, and set errno. Returns whether the call has to fail. */
-static bool fault(int call)
+/* Set errno. Returns whether the call has to fail. */
+static bool fault(const char *call)
 {
-    const int nth = atomic_fetch_add(&calls_made[call], 1) + 1;
-    const bool stays =
-        faulty_nth == 0 || call == CALL_fflush; /* a full disk stays full */
-    const bool hit = call == faulty && (stays ? nth >= faulty_nth : nth == faulty_nth);
-    tell(call);
-    if (hit)
-        tell(FAULT_HIT);
-    errno = hit ? faulty_error : EDOM;
-    return hit;
+    static atomic_int made;
+    errno = EDOM;
+    if (strcmp(call, faulty) != 0)
+        return false;
+    const int nth = ++made;
+    const bool stays = faulty_nth == 0 || strcmp(call, "fflush") == 0; /* a full disk */
+    if (stays ? nth < faulty_nth : nth != faulty_nth)
+        return false;
+    tell('H');
+    errno = faulty_error;
+    return true;
 }
 
 /* The same for a FILE: a failure loses what the FILE has buffered, and later calls fail,
    too. */
-static bool stream_fault(int call, FILE *stream)
+static bool stream_fault(const char *call, FILE *stream)
 {
     if (!fault(call) && (faulty_error == 0 || !ferror(stream)))
         return false;
@@ -92,42 +89,31 @@ static int error_code(void)
     return faulty_error;
 }
 
-/* The wrappers, by the kind of the call. Where close() fails, it closes all the same. */
-#define WRAP(call, failure)                                                              \
-    word __wrap_##call(PARAMETERS)                                                       \
-    {                                                                                    \
-        return fault(CALL_##call) ? (failure) : __real_##call(ARGUMENTS);                \
-    }
-#define STATUS(call) WRAP(call, -1)
-#define POINTER(call) WRAP(call, 0)
-#define CODE(call) WRAP(call, error_code())
-#define CLOSING(call) WRAP(call, (__real_##call(ARGUMENTS), errno = faulty_error, -1))
-#define OWN(call)
-#define DEFINE(call, kind, ...) kind(call)
-FAULT_CALLS(DEFINE)
-
+word __real_fflush(PARAMETERS);
 word __wrap_fflush(PARAMETERS)
 {
     FILE *stream = (FILE *)a;
     const bool failed =
-        stream == stdout ? fault(CALL_fflush) : stream_fault(CALL_fflush_socket, stream);
+        stream == stdout ? fault("fflush") : stream_fault("fflush_socket", stream);
     return failed ? EOF : __real_fflush(ARGUMENTS);
 }
 
+word __real_fwrite(PARAMETERS);
 word __wrap_fwrite(PARAMETERS)
 {
     FILE *stream = (FILE *)d;
-    const int call = stream == stdout ? CALL_fwrite : CALL_fwrite_socket;
+    const char *call = stream == stdout ? "fwrite" : "fwrite_socket";
     const bool failed = stream != stderr && stream_fault(call, stream);
     return failed ? 0 : __real_fwrite(ARGUMENTS);
 }
 
 /* Random bytes are zeros, so that the driver knows a WebSocket's key and masks. */
+word __real_fopen(PARAMETERS);
 word __wrap_fopen(PARAMETERS)
 {
-    if (fault(CALL_fopen))
+    if (fault("fopen"))
         return 0;
-    if (driven && strcmp((const char *)a, "/dev/urandom") == 0)
+    if (driver >= 0 && strcmp((const char *)a, "/dev/urandom") == 0)
         a = (word) "/dev/zero";
     return __real_fopen(ARGUMENTS);
 }
@@ -136,25 +122,33 @@ word __wrap_fopen(PARAMETERS)
 word __real_sleep(PARAMETERS);
 word __wrap_sleep(PARAMETERS)
 {
-    if (!driven)
+    if (driver < 0)
         return __real_sleep(ARGUMENTS);
-    tell(FAULT_SLEPT);
+    tell('S');
     errno = EDOM;
     return 0;
 }
 
-/* These two never fail, but may change errno as well. */
-void __real_free(void *memory);
-void __wrap_free(void *memory)
-{
-    __real_free(memory);
-    errno = EDOM;
-}
+/* The other wrappers, by the kind of the call. Where close() fails, it closes all the
+   same. free() and freeaddrinfo() never fail, but may change errno as well. */
+#define WRAP(call, failure)                                                              \
+    word __real_##call(PARAMETERS);                                                      \
+    word __wrap_##call(PARAMETERS)                                                       \
+    {                                                                                    \
+        return fault(#call) ? (failure) : __real_##call(ARGUMENTS);                      \
+    }
+#define STATUS(call) WRAP(call, -1)
+#define POINTER(call) WRAP(call, 0)
+#define CODE(call) WRAP(call, error_code())
+#define CLOSING(call) WRAP(call, (__real_##call(ARGUMENTS), errno = faulty_error, -1))
 
-void __real_freeaddrinfo(struct addrinfo *list);
-void __wrap_freeaddrinfo(struct addrinfo *list)
-{
-    __real_freeaddrinfo(list);
-    errno = EDOM;
-}
+// clang-format off
+STATUS(accept) STATUS(bind) STATUS(connect) STATUS(fcntl) STATUS(getpeername)
+STATUS(getsockname) STATUS(listen) STATUS(lstat) STATUS(pipe) STATUS(poll) STATUS(read)
+STATUS(recv) STATUS(recvfrom) STATUS(send) STATUS(sendto) STATUS(setsockopt)
+STATUS(shutdown) STATUS(socket) STATUS(unlink) STATUS(write)
+POINTER(fdopen) POINTER(fread) POINTER(free) POINTER(freeaddrinfo) POINTER(malloc)
+POINTER(realloc)
+CODE(getaddrinfo) CODE(getnameinfo) CODE(pthread_attr_setstacksize) CODE(pthread_create)
+CLOSING(close) CLOSING(fclose)
 // NOLINTEND

@@ -3,9 +3,9 @@
     python3 faults_driver.py DIRECTORY NAME
 
 DIRECTORY holds the program, linked with faults.c. For each of its scenes, sessions in
-which this driver is the peer, plays one session without a fault, which also tells what
-the program calls. Then the first call of a kind fails, in one session for each of its
-errors, then the second, until the program makes no further one.
+which this driver is the peer, plays one session without a fault. Then the first call of
+a kind fails, in one session for each of its errors, then the second, until the program
+makes no further one.
 
 Prints each session that went wrong, how many faults of each kind of call the program
 survived, and `N passed, N failed`.
@@ -27,16 +27,56 @@ DEADLINE = 10  # seconds for a session
 MAX_NTH = 40
 ENOUGH = 3  # failures of one call in a scene: more would tell nothing new
 
-# From faults.h: the calls in their order, and the names of their errors.
-FOLDER = os.path.dirname(__file__)
-with open(f'{FOLDER}/faults.h', encoding='ascii') as header:
-    HEADER = header.read().replace('\\\n', '')
-ERRORS = {call: names.replace(',', ' ').split()
-          for call, names in re.findall(r'X\((\w+), [A-Z]+, ([^)]*)\)', HEADER)}
-CALLS = list(ERRORS)
-TELL_FD, FAULT_HIT, FAULT_SLEPT = (
-    int(re.search(rf'{name} = (\d+)', HEADER)[1])
-    for name in ('TELL_FD', 'FAULT_HIT', 'FAULT_SLEPT'))
+# The errors of each call according to POSIX.1-2008 and Linux. fflush_socket and
+# fwrite_socket are fflush() and fwrite() of a FILE other than stdout and stderr.
+PATH = 'EACCES EIO ELOOP ENAMETOOLONG ENOENT ENOTDIR '
+SOCKET = 'EBADF EINVAL ENOBUFS ENOTSOCK '
+ADDRESS = 'EADDRINUSE EADDRNOTAVAIL EAFNOSUPPORT '
+NETWORK = 'ECONNREFUSED ECONNRESET EHOSTUNREACH ENETDOWN ENETUNREACH ETIMEDOUT '
+RECEIVE = SOCKET + NETWORK + 'EIO ENOMEM ENOTCONN EOPNOTSUPP '
+SEND = RECEIVE + 'EACCES EDESTADDRREQ EMSGSIZE EPERM EPIPE'
+STREAM = 'EBADF ECONNRESET EIO ENOBUFS EPIPE ETIMEDOUT'
+EAI = 'EAI_AGAIN EAI_BADFLAGS EAI_FAIL EAI_FAMILY EAI_MEMORY EAI_NONAME EAI_SYSTEM '
+ERRORS = {
+    'accept': SOCKET + NETWORK + 'EAGAIN ECONNABORTED EMFILE ENFILE ENOMEM EOPNOTSUPP '
+              'EPERM EPROTO',
+    'bind': SOCKET + PATH + ADDRESS + 'EOPNOTSUPP EROFS',
+    'close': 'EINTR EIO',
+    'connect': SOCKET + PATH + ADDRESS + NETWORK + 'EOPNOTSUPP EPERM EPROTOTYPE',
+    'fclose': 'EIO EPIPE',
+    'fcntl': 'EACCES EBADF EINVAL EMFILE',
+    'fdopen': 'EMFILE ENOMEM',
+    'fflush': 'EAGAIN EBADF EFBIG EIO ENOMEM ENOSPC ENXIO EPIPE',
+    'fflush_socket': STREAM,
+    'fopen': 'EACCES EINVAL EMFILE ENFILE ENOENT ENOMEM',
+    'fread': 'EAGAIN EBADF EIO ENOMEM',
+    'fwrite': 'EIO ENOSPC',
+    'fwrite_socket': STREAM,
+    'getaddrinfo': EAI + 'EAI_SERVICE EAI_SOCKTYPE',
+    'getnameinfo': EAI + 'EAI_OVERFLOW',
+    'getpeername': SOCKET + 'ENOTCONN',
+    'getsockname': SOCKET + 'EOPNOTSUPP',
+    'listen': SOCKET + 'EACCES EADDRINUSE EDESTADDRREQ EOPNOTSUPP',
+    'lstat': PATH + 'ENOMEM EOVERFLOW',
+    'malloc': 'ENOMEM',
+    'pipe': 'EMFILE ENFILE',
+    'poll': 'EAGAIN EINTR EINVAL ENOMEM',
+    'pthread_attr_setstacksize': 'EINVAL',
+    'pthread_create': 'EAGAIN EPERM',
+    'read': 'EAGAIN EBADF EBADMSG ECONNRESET EINTR EINVAL EIO EISDIR ENOBUFS ENOMEM '
+            'ENOTCONN ENXIO ETIMEDOUT',
+    'realloc': 'ENOMEM',
+    'recv': RECEIVE,
+    'recvfrom': RECEIVE,
+    'send': SEND,
+    'sendto': SEND,
+    'setsockopt': SOCKET + 'EDOM EISCONN ENOMEM ENOPROTOOPT',
+    'shutdown': SOCKET + 'ENOTCONN',
+    'socket': 'EACCES EAFNOSUPPORT EMFILE ENFILE ENOBUFS ENOMEM EPROTONOSUPPORT '
+              'EPROTOTYPE',
+    'unlink': PATH + 'EBUSY EPERM EROFS',
+    'write': 'EAGAIN EBADF ECONNRESET EFBIG EINTR EINVAL EIO ENETDOWN ENETUNREACH '
+             'ENOBUFS ENOSPC ENXIO EPIPE'}
 
 
 # --- The scenes ---------------------------------------------------------------------
@@ -54,7 +94,6 @@ SERVER_CLOSE = b'\x88\2\3\xe8'
 TCP_CLIENT = [(b'one\n', b'one\n', b'>> ->: one\n'),
               (b'two\n', b'two\n', b'>> ->: two\n'),
               (None, b'STOP\n', b'>> ->: TCP client exiting...\n')]
-TCP_END_OF_INPUT = [(b'one\n', b'one\n', b'>> ->: one\n'), (None, b'', b'>> \n')]
 UDP_CLIENT = [(b'one\n', b'one\n', b'The UDP server is 127.0.0.1:*\n>> Reply: one\n'),
               (b'two\n', b'two\n', b'>> Reply: two\n'),
               (None, b'STOP\n', b'>> Exiting UDP client!\n')]
@@ -102,14 +141,13 @@ WEB_ECHO = [
     (CLOSE, SERVER_CLOSE, b'')]
 
 # The driver types `typed` into a client before exchange number `typed_at`. A server
-# prints `farewell` after STOP; where it has none, SIGTERM ends it. Only `calls` fail.
+# prints `farewell` after STOP; one that has none serves several clients at a time, until
+# SIGTERM ends it. Only `calls` fail.
 Scene = collections.namedtuple(
     'Scene', 'program arguments talk typed typed_at farewell calls family type '
-    'threads '  # the server serves several clients at a time
     'second_address '  # the client may try another one
-    'stale',  # PATH is the socket of a server that has ended
-    defaults=(None, 0, None, CALLS, socket.AF_INET, socket.SOCK_STREAM, False, False,
-              False))
+    'stale',  # at `path` is the socket of a server that has ended
+    defaults=(None, 0, None, ERRORS, socket.AF_INET, socket.SOCK_STREAM, False, False))
 UDP = functools.partial(Scene, type=socket.SOCK_DGRAM)
 UNIX = functools.partial(Scene, 'unixSocket', family=socket.AF_UNIX)
 SECOND = functools.partial(Scene, second_address=True,
@@ -119,12 +157,11 @@ LONG_LINES = b'one\n' + X2000 + b'\n'
 TCP_FAREWELL = b'Exiting TCP server!\n'
 SCENES = [
     Scene('tcpC', '127.0.0.1:PORT', TCP_CLIENT, LINES),
-    Scene('tcpC', '127.0.0.1:PORT', TCP_END_OF_INPUT, b'one\n'),
     SECOND('tcpC', ':PORT', TCP_CLIENT, LINES),
     Scene('otherTCPclient', '127.0.0.1:PORT 127.0.0.1:0', TCP_CLIENT, LINES),
     UDP('udpC', '127.0.0.1:PORT', UDP_CLIENT, LINES),
-    UNIX('PATH', UNIX_CLIENT, b'one\nSTOP\n'),
-    UNIX('PATH', UNIX_END_OF_INPUT, b'one\n'),
+    UNIX('path', UNIX_CLIENT, b'one\nSTOP\n'),
+    UNIX('path', UNIX_END_OF_INPUT, b'one\n'),
     Scene('wsClient', '127.0.0.1:PORT /ws', WEB_CLIENT, LONG_LINES, 3),
     SECOND('wsClient', ':PORT /ws', WEB_CLIENT, LONG_LINES, 3),
     Scene('wsClient', '127.0.0.1:PORT /ws', WEB_CLOSED_AT_ONCE, b'',
@@ -134,12 +171,12 @@ SCENES = [
           calls=['socket', 'getaddrinfo']),
     Scene('otherTCPserver', ':0', TCP_ECHO, farewell=TCP_FAREWELL),
     UDP('udpS', '0', NUMBER_SERVER, farewell=b'-> STOP\nExiting UDP server!\n'),
-    Scene('concTCP', '0', COUNTING_SERVER, threads=True),
-    UNIX('-l PATH', UNIX_ECHO, threads=True),
-    UNIX('-l PATH', UNIX_ECHO, threads=True, stale=True,
+    Scene('concTCP', '0', COUNTING_SERVER),
+    UNIX('-l path', UNIX_ECHO),
+    UNIX('-l path', UNIX_ECHO, stale=True,
          calls='lstat socket fcntl connect close unlink bind listen'.split()),
-    Scene('wsServer', ':0', HEAD_OF_PAGE, threads=True),
-    Scene('wsServer', ':0', WEB_ECHO, threads=True)]
+    Scene('wsServer', ':0', HEAD_OF_PAGE),
+    Scene('wsServer', ':0', WEB_ECHO)]
 
 # What a program names on stderr when a call fails, if that is not one of its arguments.
 WHAT = {'fflush': ['stdout'], 'fwrite': ['stdout'], 'pipe': ['pipe'],
@@ -180,12 +217,8 @@ def ignore_errors(call, *arguments):
 class Fault(collections.namedtuple('Fault', 'call nth error')):
     """The nth call fails with an error, given by its name; every one, if nth is 0."""
 
-    def __str__(self):
-        return f'({self.call} no. {self.nth} fails with {self.error}):'
-
     def value(self):
-        in_socket = self.error.startswith('EAI_')
-        return getattr(socket if in_socket else errno, self.error)
+        return getattr(errno, self.error, None) or getattr(socket, self.error)
 
     def reasons(self):
         """The reasons that belong to the error. EAI_SYSTEM means that errno has it."""
@@ -206,19 +239,18 @@ class Fault(collections.namedtuple('Fault', 'call nth error')):
 class Session:
     """Plays a scene once, with or without a fault, and notes in `wrong` what is wrong."""
 
-    def __init__(self, directory, path, scene, fault):
-        self.directory, self.path, self.scene, self.fault = directory, path, scene, fault
+    def __init__(self, directory, scene, fault):
+        self.directory, self.scene, self.fault = directory, scene, fault
         self.server = scene.typed is None
         self.hit = False  # the fault has occurred
         self.slept = False  # the program has called sleep()
         self.ended = False  # the program has
-        self.made = collections.Counter()  # its calls
         self.served = False  # the server has reported that it listens
         self.known = False  # and at which address
         self.stdout, self.stderr, self.expected = b'', '', b''
         self.lost = 0  # conversations that were not as in the scene
         self.wrong = ''
-        self.address = path if scene.family == socket.AF_UNIX else ('127.0.0.1', 0)
+        self.address = 'path' if scene.family == socket.AF_UNIX else ('127.0.0.1', 0)
         if self.server:
             self.play_server()
             self.judge_server()
@@ -236,19 +268,17 @@ class Session:
     # --- Starting the program, talking to it, ending it ---
 
     def start(self):
-        self.arguments = (self.scene.arguments.replace('PATH', self.path)
-                          .replace('PORT', str(self.address[1])).split())
-        fault = 'none'
-        if self.fault:
-            fault = f'{self.fault.call} {self.fault.nth} {self.fault.value()}'
+        self.arguments = self.scene.arguments.replace(
+            'PORT', str(self.address[1])).split()
         self.tell, told = os.pipe()
-        os.dup2(told, TELL_FD)
-        os.close(told)
+        fault = f'{told}'
+        if self.fault:
+            fault += f' {self.fault.call} {self.fault.nth} {self.fault.value()}'
         self.program = subprocess.Popen(
             [f'{self.directory}/{self.scene.program}', *self.arguments], bufsize=0,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            pass_fds=[TELL_FD], env=dict(os.environ, FAULT=fault, TZ='UTC0', LC_ALL='C'))
-        os.close(TELL_FD)
+            pass_fds=[told], env=dict(os.environ, FAULT=fault, TZ='UTC0', LC_ALL='C'))
+        os.close(told)
         signal.signal(signal.SIGALRM, lambda *_: self.program.kill())
         signal.alarm(DEADLINE)
 
@@ -266,9 +296,8 @@ class Session:
             if self.tell in ready:
                 told = os.read(self.tell, 4096)
                 self.ended = not told
-                self.hit = self.hit or FAULT_HIT in told
-                self.slept = self.slept or FAULT_SLEPT in told
-                self.made.update(CALLS[byte] for byte in told if byte < FAULT_HIT)
+                self.hit = self.hit or b'H' in told
+                self.slept = self.slept or b'S' in told
             if stream in ready:
                 return True
             if not ready:
@@ -281,8 +310,11 @@ class Session:
         return ignore_errors(os.read, stream.fileno(), 16384) or b''
 
     def read_all(self, stream):
-        data = b''
-        while part := self.more(stream):
+        return b''.join(iter(functools.partial(self.more, stream), b''))
+
+    def read(self, stream, pattern, data=b''):
+        """Read more data, until all of it matches the pattern or never will."""
+        while matches(pattern, data) is None and (part := self.more(stream)):
             data += part
         return data
 
@@ -294,43 +326,36 @@ class Session:
         os.close(self.tell)
         self.stdout += output
         self.stderr += errors.decode(errors='replace')
-        self.check(self.program.returncode != -signal.SIGKILL, 'it hangs')
+        self.check(self.program.returncode != -signal.SIGKILL,
+                   'it hangs, or clients have left descriptors or threads')
 
-    def hear(self, peer, answer):
-        """Read what the program should send, and no more."""
-        data = b''
-        while (result := matches(answer, data)) is None:
-            part = self.more(peer)
-            if not part:
-                return False
-            data += part
-        return result
+    def hears(self, peer, answer):
+        return matches(answer, self.read(peer, answer))
 
     def type_lines(self):
-        if self.program.stdin:
-            ignore_errors(self.program.stdin.write, self.scene.typed)
-            self.program.stdin.close()
-            self.program.stdin = None
+        ignore_errors(self.program.stdin.write, self.scene.typed)
+        self.program.stdin.close()
+        self.program.stdin = None
 
     def converse(self, peer, first, end):
         """Have the exchanges from number `first` to before `end`. Returns False if one is
         not as in the scene, and counts that. At the end a server has printed what it
         should, so that the order of its clients' lines is known."""
         for number, (to, answer, shown) in enumerate(self.scene.talk[first:end], first):
-            if not self.server and number == self.scene.typed_at:
+            if 0 < number == self.scene.typed_at:
                 self.type_lines()
-            heard = self.server or self.hear(peer, answer)
+            if self.server and self.scene.type == socket.SOCK_DGRAM:
+                self.await_sleep()  # so that it is poll() that waits
+            heard = self.server or self.hears(peer, answer)
             if heard and to is not None:
                 ignore_errors(peer.send, to)
-            if not heard or self.server and not self.hear(peer, answer):
+            if not heard or self.server and not self.hears(peer, answer):
                 self.lost += 1
                 return False
             if self.server:
                 self.expected += shown
-                while (not self.fails('fflush fwrite') and self.lost == 0 and
-                       matches(self.expected, self.stdout) is None and
-                       (part := self.more(self.program.stdout))):
-                    self.stdout += part
+            if self.server and not self.fails('fflush fwrite') and self.lost == 0:
+                self.stdout = self.read(self.program.stdout, self.expected, self.stdout)
         return True
 
     def visit(self, peer, first=0):
@@ -387,25 +412,18 @@ class Session:
 
     def read_address(self):
         """Read the server's first line, and the port that it reports."""
-        while '\n' not in self.stderr:
-            part = self.more(self.program.stderr)
-            if not part:
-                return
-            self.stderr += part.decode()
-        line = self.stderr.splitlines()[0]
-        self.served = ': listening on ' in line
-        self.known = self.served and ': listening on ?' not in line
+        self.stderr = self.read(self.program.stderr, b'*\n').decode()
+        self.served = ': listening on ' in self.stderr
+        self.known = self.served and ': listening on ?' not in self.stderr
         if self.known and self.scene.family == socket.AF_INET:
-            self.address = ('127.0.0.1', int(line.rpartition(':')[2]))
+            self.address = ('127.0.0.1', int(re.search(r':(\d+)\n', self.stderr)[1]))
 
-    def terminate(self):
-        """Send SIGTERM once the server waits for clients: during malloc(), it would
-        deadlock with the leak check at the program's end."""
+    def await_sleep(self):
+        """Wait until the server waits for clients, or has ended."""
         state = ''
         while state not in ('S', 'Z'):
             with open(f'/proc/{self.program.pid}/stat', encoding='ascii') as stat:
                 state = stat.read().rpartition(')')[2].split()[0]
-        self.program.send_signal(signal.SIGTERM)
 
     def stop(self):
         """Send STOP; a second time, too, because a fault may lose the first one."""
@@ -417,11 +435,11 @@ class Session:
             peer.close()
 
     def serve_clients(self):
-        """Have two clients served, with threads while a third one is connected. After a
+        """Have two clients served, if possible while a third one is connected. After a
         client that a fault has lost, another one must be served. When all have
         disconnected, nothing of them may be left."""
         descriptors, threads = self.count('fd'), self.count('task')
-        bystander = self.call_server() if self.scene.threads else None
+        bystander = None if self.scene.farewell else self.call_server()
         served = bystander and self.converse(bystander, 0, 1)
         self.visit(self.call_server())
         self.visit(self.call_server())
@@ -431,12 +449,8 @@ class Session:
             bystander.close()
         if self.lost:
             self.visit(self.call_server())
-        tries = 0
-        while ((self.count('fd') > descriptors or self.count('task') > threads) and
-               tries < 2000):
+        while self.count('fd') > descriptors or self.count('task') > threads:
             select.select([], [], [], 0.002)
-            tries += 1
-        self.check(tries < 2000, 'clients have left descriptors or threads')
 
     def play_server(self):
         if self.scene.stale:
@@ -448,17 +462,17 @@ class Session:
         if self.known and self.scene.farewell:
             self.stop()
         elif self.served:
-            self.terminate()
+            self.await_sleep()  # in malloc(), it would deadlock with the leak check
+            self.program.send_signal(signal.SIGTERM)
         self.finish()
         self.check(not self.stdout or self.fails('lstat unlink') or
-                   not os.path.exists(self.path), 'the socket file is still there')
+                   not os.path.exists('path'), 'the socket file is still there')
 
     # --- Judging it ---
 
     def check_line(self, text):
         """Check that the text is one line, NAME: WHAT: REASON."""
-        if not self.fault:
-            self.check(False, 'an error is reported without a fault')
+        if self.wrong:
             return
         reasons = self.fault.reasons() + REASONS.get(self.fault.call, [])
         if self.fails('read') and self.fault.error == 'ECONNRESET':
@@ -549,27 +563,27 @@ class Session:
 class Driver:
     """Plays sessions, and counts them."""
 
-    def __init__(self, directory, path):
-        self.directory, self.path = directory, path
+    def __init__(self, directory):
+        self.directory = directory
         self.passed = self.failed = 0
 
     def play(self, scene, fault=None):
-        ignore_errors(os.unlink, self.path)
-        session = Session(self.directory, self.path, scene, fault)
-        if not session.wrong:
+        ignore_errors(os.unlink, 'path')
+        session = Session(self.directory, scene, fault)
+        if session.wrong:
+            self.failed += 1
+            print(f'FAIL {scene.program} {scene.arguments} {fault}: {session.wrong} '
+                  f'(lost {session.lost}, exit {session.program.returncode})\n    stderr: '
+                  f'{session.stderr[:200]}\n    stdout: {session.stdout[:200]}')
+        else:
             self.passed += session.hit or fault is None
-            return session
-        self.failed += 1
-        print('FAIL', scene.program, scene.arguments, fault or ':', session.wrong,
-              f'(lost {session.lost}, exit {session.program.returncode})\n'
-              f'    stderr: {session.stderr[:200]}\n    stdout: {session.stdout[:200]}')
         return session
 
     def fail_call(self, scene, call, nth, limit):
         """Fail the nth call with each of its errors, until `limit` sessions have failed.
         Returns False if the program has not made so many calls."""
         hit = True
-        for error in ERRORS[call]:
+        for error in ERRORS[call].split():
             # The first read() of most clients is of stdin, which nobody resets; and only
             # wsClient has a handler that returns, so that poll() does.
             impossible = scene.program != 'wsClient' and (
@@ -581,10 +595,9 @@ class Driver:
 
     def play_scene(self, scene):
         """Play it without a fault and, if that is right, with a fault in each call."""
-        session = self.play(scene)
-        if session.wrong:
+        if self.play(scene).wrong:
             return
-        for call in (call for call in scene.calls if session.made[call]):
+        for call in scene.calls:
             passed, limit, nth = self.passed, self.failed + ENOUGH, 1
             while (nth < MAX_NTH and self.failed < limit and
                    self.fail_call(scene, call, nth, limit)):
@@ -597,13 +610,14 @@ class Driver:
 
 def main():
     directory, name = sys.argv[1:]
+    driver = Driver(os.path.abspath(directory))
     with tempfile.TemporaryDirectory() as folder:
-        driver = Driver(directory, f'{folder}/socket')
+        os.chdir(folder)
         for scene in SCENES:
             if scene.program == name:
                 driver.play_scene(scene)
-        print(f'{driver.passed} passed, {driver.failed} failed')
-        return driver.failed > 0 or driver.passed == 0
+    print(f'{driver.passed} passed, {driver.failed} failed')
+    return driver.failed > 0 or driver.passed == 0
 
 
 sys.exit(main())

@@ -7,9 +7,6 @@
  * A socket that stdio writes to has the smallest buffer that the kernel allows, so that
  * output is sent in many pieces.
  */
-#ifndef TORTURE_H
-#define TORTURE_H
-
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <stdatomic.h>
@@ -63,5 +60,3 @@ static inline FILE *torture_fdopen(int fd, const char *mode)
 #define fdopen(fd, mode) torture_fdopen(fd, mode)
 #define read(fd, data, size) torture_read(fd, data, size)
 #define write(fd, data, size) torture_write(fd, data, size)
-
-#endif

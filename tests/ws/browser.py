@@ -6,16 +6,14 @@ check starts where the one before it left the page. URL is the page's but for it
 path; NAME stands before each check; the flags are for Chromium.
 """
 import base64
+import http.client
 import json
 import os
-import re
-import shutil
 import subprocess
 import sys
 import tempfile
-import urllib.request
 
-from checks import SLOW, Wrong, becomes, check, checks, run, same
+from checks import SLOW, becomes, check, checks, run, same
 from raw import connect, request
 
 COMMAND = ['chromium', '--headless=new', '--no-sandbox', '--disable-gpu', '--no-first-run',
@@ -33,9 +31,10 @@ class Browser:
                 60 * SLOW)
         with open(told) as f:
             address = '127.0.0.1:' + f.readline().strip()
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open('http://%s/json/list' % address) as tabs:
-            tab, = (tab for tab in json.load(tabs) if tab['type'] == 'page')
+        browser = http.client.HTTPConnection(address)
+        browser.request('GET', '/json/list')
+        tabs = json.load(browser.getresponse())
+        tab, = (tab for tab in tabs if tab['type'] == 'page')
         self.ws = connect(address)
         line = '=GET /devtools/page/%s HTTP/1.1' % tab['id']
         self.ws.sock.sendall(request(address, line))
@@ -63,23 +62,21 @@ class Browser:
         return self.script('document.getElementById("state").textContent')
 
     def log(self, count=2):
-        """The newest lines of the log, without their times, the oldest first."""
-        lines = self.script('document.getElementById("log").innerText').split('\n')[:count]
-        # However the browser's language writes a time: 10:30:00 AM, 오전 10:30:00, 10.30.00
-        times = [re.match(r'\D{0,9}\d\d?\D\d\d\D\d\d(\s?[^\s→←]{1,4}\.?)? ', line)
-                 for line in lines]
-        if not all(times):
-            raise Wrong('a line of the log without its time: %r' % lines)
-        return [line[time.end():] for line, time in zip(lines, times)][::-1]
+        """The newest lines of the log, the oldest first."""
+        lines = self.script('document.getElementById("log").innerText').split('\n')
+        return lines[:count][::-1]
 
 
 @check('the page opens and its WebSocket too')
 def _(b, url, _):
     b.call('Log.enable')
     b.call('Runtime.enable')
+    b.call('Page.enable')
+    b.call('Page.addScriptToEvaluateOnNewDocument',
+           source='Date.prototype.toLocaleTimeString = () => "TIME"')
     b.call('Page.navigate', url=url + '/')
     becomes('open', b.state)
-    same(('wsServer', ['open']), (b.script('document.title'), b.log(1)))
+    same(('wsServer', ['TIME open']), (b.script('document.title'), b.log(1)))
     same(url.replace('http', 'ws', 1) + '/ws', b.script('socket.url'))
 
 
@@ -87,15 +84,15 @@ def _(b, url, _):
 def _(b, *_):
     b.type('hello from a browser')
     b.click('send')
-    becomes(['→ hello from a browser', '← hello from a browser'], b.log)
+    becomes(['TIME → hello from a browser', 'TIME ← hello from a browser'], b.log)
     same(('', 'text'), (b.script('document.getElementById("text").value'),
                         b.script('document.activeElement.id')), 'the field, its focus')
     b.type('안녕하세요')
     b.call('Input.dispatchKeyEvent', type='keyDown', **ENTER)
-    becomes(['→ 안녕하세요', '← 안녕하세요'], b.log)
+    becomes(['TIME → 안녕하세요', 'TIME ← 안녕하세요'], b.log)
     b.type(MARKUP)
     b.click('send')
-    becomes(['→ ' + MARKUP, '← ' + MARKUP], b.log)
+    becomes(['TIME → ' + MARKUP, 'TIME ← ' + MARKUP], b.log)
     same(0, b.script('document.querySelectorAll("#log b, #log img").length'))
     same('wsServer', b.script('document.title'))
 
@@ -104,11 +101,11 @@ def _(b, *_):
 def _(b, *_):
     b.click('close')
     becomes('closed (1000: normal closure)', b.state)
-    same(['closed (1000: normal closure)'], b.log(1))
+    same(['TIME closed (1000: normal closure)'], b.log(1))
     same(True, b.script('document.getElementById("send").disabled'), 'Send is disabled')
     b.click('open')
     becomes('open', b.state)
-    same(['open'], b.log(1))
+    same(['TIME open'], b.log(1))
 
 
 @check('a desktop and a phone: nothing is wider than the window; controls of a finger; '
@@ -128,17 +125,14 @@ def _(b, _, screenshot):
 
 def main():
     name, url, screenshot, *flags = sys.argv[1:]
-    profile = tempfile.mkdtemp()
+    profile = tempfile.mkdtemp()  # the script removes all that is in $TMPDIR
     with subprocess.Popen([*COMMAND, *flags, '--user-data-dir=' + profile, 'about:blank'],
                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL) as chromium:
         try:
-            b = Browser(profile)
-            return run(name, checks, b, url, screenshot, at_once=1)
+            return run(name, checks, Browser(profile), url, screenshot, at_once=1)
         finally:
             chromium.terminate()
-            chromium.wait()
-            shutil.rmtree(profile, ignore_errors=True)
 
 
 if __name__ == '__main__':

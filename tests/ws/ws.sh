@@ -1,4 +1,4 @@
-# ws.sh - what wsServer.sh and wsClient.sh need besides lib.sh
+# ws.sh - what wsServer.sh, wsClient.sh and proxy.sh need besides lib.sh
 # shellcheck shell=sh disable=SC2034,SC2153,SC2154
 
 # The system's own Python has websockets; another one may stand first in PATH.
@@ -8,31 +8,10 @@ WS=$ROOT/tests/ws
 REPORTS=
 export NO_FILES TOO_LONG PYTHONDONTWRITEBYTECODE=1 PYTHONUTF8=1
 
-# Starts the checks against other people's WebSockets.
-start_libraries() { # server ADDRESS|client PROGRAM
-    if need "$PYTHON" "Python's websockets"; then
-        if "$PYTHON" -c 'import websockets' 2>/dev/null; then
-            # shellcheck disable=SC2086
-            start_report "$PYTHON" "$WS/library.py" "$1" $RUN_WITH "$2"
-        else
-            need python3-websockets "Python's websockets"
-        fi
-    fi
-    need node "Node's ws" || return 0
-    if NODE_PATH=${NODE_PATH:-/usr/share/nodejs} node -e 'require("ws")' 2>/dev/null; then
-        # shellcheck disable=SC2086
-        NODE_PATH=${NODE_PATH:-/usr/share/nodejs} \
-            start_report node "$WS/node.js" "$1" $RUN_WITH "$2"
-    else
-        need node-ws "Node's ws"
-    fi
-}
-
 # Starts a command that prints lines as these scripts do; end_reports counts them.
 start_report() { # COMMAND...
     COUNTER=$((COUNTER + 1))
     "$@" >"$T/$COUNTER.report" 2>&1 </dev/null 3>&- &
-    STARTED="$STARTED $!"
     REPORTS="$REPORTS $!:$T/$COUNTER.report"
 }
 
@@ -52,21 +31,26 @@ end_reports() {
     done
 }
 
-# Builds unit.c around the program, as the program itself was built, and runs it.
-unit_tests() { # server|client
-    # shellcheck disable=SC2086
-    "$PYTHON" "$WS/cases.py" streams "$1" >"$T/streams" &&
-        ${CC:-cc} -std=c11 -O2 ${CFLAGS:-} -pthread "-D$(echo "$1" | tr '[:lower:]' '[:upper:]')" \
-            -o "$T/unit" "$WS/unit.c" ${LDFLAGS:-} &&
-        $RUN_WITH "$T/unit" <"$T/streams"
-}
-
-# All that needs only Python. It runs beside the rest of the script.
+# Starts the checks that need only Python. They run beside the rest of the script.
 start_checks() { # server|client PROGRAM
     need "$PYTHON" 'the protocol, time and signals' || return
     for _part in "$1.py" "cases.py $1"; do
         # shellcheck disable=SC2086
         start_report "$PYTHON" "$WS/"$_part $RUN_WITH "$2"
     done
-    start_report unit_tests "$1"
+}
+
+# Starts the checks against other people's WebSockets, of Python and of Node.
+start_libraries() { # server ADDRESS|client PROGRAM...
+    if "$PYTHON" -c 'import websockets' 2>/dev/null; then
+        start_report "$PYTHON" "$WS/library.py" "$@"
+    else
+        need python3-websockets "Python's websockets"
+    fi
+    export NODE_PATH="${NODE_PATH:-/usr/share/nodejs}"
+    if node -e 'require("ws")' 2>/dev/null; then
+        start_report node "$WS/node.js" "$@"
+    else
+        need node-ws "Node's ws"
+    fi
 }

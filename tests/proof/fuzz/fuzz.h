@@ -1,4 +1,4 @@
-/* fuzz.h - shared by the fuzz targets and ws/unit.c
+/* fuzz.h - shared by the fuzz targets
  *
  * A target defines PROGRAM, includes this file, which includes that program, and defines
  * real() and plain(). real() runs the program on a stream and notes the results; plain()
@@ -45,8 +45,7 @@ static size_t longest = 9000; /* limit for a stream */
 static FILE *screen;          /* stands in for stdout and stderr */
 static char *said;            /* its text, after fflush() */
 static size_t said_size;
-static jmp_buf before_call;
-static bool may_exit;
+static jmp_buf *exit_to; /* where a target continues after exit(); NULL: it may not */
 
 /* Abort with a finding if the condition is false. */
 static inline void must(bool good, const char *what)
@@ -129,23 +128,11 @@ static inline FILE *open_random(const char *path, const char *mode)
     return random_file;
 }
 
-/* Instead of exit(): return to survives(). */
+/* Instead of exit(). */
 static inline _Noreturn void leave_call(int status)
 {
-    must(may_exit && status == 1, "it exits only where it may, and with 1");
-    longjmp(before_call, 1);
-}
-
-/* Whether the call returns. If it exits, `said` is its message. */
-static inline bool survives(void (*call)(void))
-{
-    may_exit = setjmp(before_call) == 0;
-    if (may_exit)
-        call();
-    fflush(screen);
-    bool returned = may_exit;
-    may_exit = false;
-    return returned;
+    must(exit_to != NULL && status == 1, "it exits only where it may, and with 1");
+    longjmp(*exit_to, 1);
 }
 
 int program_main(int argc, char **argv);
@@ -254,8 +241,6 @@ static inline const char *differs(void)
     }
     return NULL;
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -11,15 +11,17 @@
 static const char accept_value[] = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 static struct websocket ws;
 
-static void call_handshake(void)
-{
-    handshake(&ws, "localhost:1", "/");
-}
-
 static void real(void)
 {
+    jmp_buf refused;
+    volatile bool accepted = false;
     open_websocket(&ws);
-    bool accepted = survives(call_handshake);
+    exit_to = &refused;
+    if (setjmp(refused) == 0) {
+        handshake(&ws, "localhost:1", "/");
+        accepted = true;
+    }
+    fflush(screen);
     fclose(ws.out);
     free(sent);
     note_text(&got, accepted ? "accepted" : "refused");

@@ -1,15 +1,20 @@
-// net echo|line|udp PORT|PATH: a goroutine for each connection, which keeps its one reader:
-// every byte goes back, or a line in, a line out; or a number from 1 to 1000 for each datagram.
+// goserver WORK PORT|/PATH: a goroutine for each connection, which keeps its one reader.
+// WORK is echo or text (every byte goes back), line (a line in, a line out), udp (a number
+// from 1 to 1000 for each datagram), or ascii or binary (a WebSocket echo on /ws).
 package main
 
 import (
 	"bufio"
 	"fmt"
+	"log"
 	"math/rand"
 	"net"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
+
+	"github.com/gorilla/websocket"
 )
 
 func echo(c net.Conn) {
@@ -34,8 +39,7 @@ func lines(c net.Conn, number int) {
 		if err != nil || strings.TrimSpace(line) == "STOP" {
 			return
 		}
-		reply := fmt.Sprintf("Client number: %d\n", number)
-		if _, err := c.Write([]byte(reply)); err != nil {
+		if _, err := fmt.Fprintf(c, "Client number: %d\n", number); err != nil {
 			return
 		}
 	}
@@ -51,19 +55,38 @@ func datagrams(c *net.UDPConn) {
 	}
 }
 
+func messages(w http.ResponseWriter, r *http.Request) {
+	upgrader := websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}
+	c, err := upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	for {
+		kind, message, err := c.ReadMessage()
+		if err != nil {
+			return
+		}
+		if err := c.WriteMessage(kind, message); err != nil {
+			return
+		}
+	}
+}
+
 func try(err error) {
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		log.Fatal(err)
 	}
 }
 
 func main() {
 	work, network, address := os.Args[1], "tcp4", "127.0.0.1:"+os.Args[2]
+	log.SetFlags(0)
+	log.SetPrefix("goserver: ")
 	if work == "udp" {
 		c, err := net.ListenPacket("udp4", address)
 		try(err)
-		fmt.Fprintln(os.Stderr, "net: listening on", c.LocalAddr())
+		log.Println("listening on", c.LocalAddr())
 		datagrams(c.(*net.UDPConn))
 	}
 	if strings.Contains(os.Args[2], "/") {
@@ -71,14 +94,18 @@ func main() {
 	}
 	l, err := net.Listen(network, address)
 	try(err)
-	fmt.Fprintln(os.Stderr, "net: listening on", l.Addr())
+	log.Println("listening on", l.Addr())
+	if work == "ascii" || work == "binary" {
+		http.HandleFunc("/ws", messages)
+		try(http.Serve(l, nil))
+	}
 	for number := 1; ; number++ {
 		c, err := l.Accept()
 		try(err)
-		if work == "echo" || work == "text" {
-			go echo(c)
-		} else {
+		if work == "line" {
 			go lines(c, number)
+		} else {
+			go echo(c)
 		}
 	}
 }
