@@ -51,7 +51,7 @@ refuses() { # NAME ADDRESS REASON(a pattern) [FLAG]
     like "$1 ${4:-}\"$2\": one line on stderr, exit 1" "1 1 $3" \
         "$STATUS $(lines "$ERR") ${_why#"$1: $2: "}"
 }
-A300=$(head -c 300 /dev/zero | tr '\0' 'a')
+A256=$(head -c 256 /dev/zero | tr '\0' 'a')
 for _name in tcpC otherTCPclient udpC wsClient $SERVERS; do
     while IFS='|' read -r _address _reason; do
         refuses "$_name" "$_address" "$_reason"
@@ -66,7 +66,7 @@ for _name in tcpC otherTCPclient udpC wsClient $SERVERS; do
 [::1:80|[A-Za-z]*
 a:b:80|[A-Za-z]*
 nosuch.invalid:80|[A-Z]*
-$A300:80|host name too long
+$A256:80|host name too long
 END
 done
 for _name in tcpC otherTCPclient udpC wsClient; do

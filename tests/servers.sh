@@ -266,7 +266,7 @@ one_after_another() { # WORD...
     stop TERM
 }
 
-# For servers that serve many at once: more clients than there is room for. SETUP limits
+# For servers that serve many at once: more clients than there is room for. RUN_WITH limits
 # descriptors or threads.
 too_many() { # WHAT CLIENTS LINE-ON-STDERR
     begin -q
