@@ -46,8 +46,8 @@ static void on_signal(int number)
 __attribute__((constructor)) static void install(void)
 {
     atexit(report);
-    const struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    if (signal(SIGINT, on_signal) == SIG_IGN)
+        signal(SIGINT, SIG_IGN); /* as the program found it */
+    signal(SIGTERM, on_signal);
 }
 // NOLINTEND(bugprone-reserved-identifier)
