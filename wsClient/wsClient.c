@@ -1004,8 +1004,8 @@ static void exchange(struct session *s)
 /* Is there something on stdin that has not been sent? */
 static bool input_left(struct session *s)
 {
-    struct pollfd in = {s->user.fd, POLLIN, 0};
-    if (!s->echo && !s->user.eof && s->line == NULL && poll(&in, 1, 0) > 0)
+    while (!s->echo && !s->user.eof && s->line == NULL && s->user.start == s->user.end &&
+           poll(&(struct pollfd){s->user.fd, POLLIN, 0}, 1, 0) > 0)
         fill(&s->user);
     return s->line != NULL || s->user.start < s->user.end;
 }
@@ -1023,7 +1023,7 @@ static int report_end(struct session *s)
     else if (code != 1000 && code != 1001 && code != NO_STATUS)
         fprintf(stderr, "%s: closed with %u\n", program, code);
     else if (ferror(ws->out) || input_left(s))
-        fprintf(stderr, "%s: closed before everything was sent\n", program);
+        fprintf(stderr, "%s: server: not everything was sent\n", program);
     else if (s->user.error != 0)
         fprintf(stderr, "%s: stdin: %s\n", program, strerror(s->user.error));
     else

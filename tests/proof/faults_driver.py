@@ -187,8 +187,8 @@ WHAT = {'fflush': ['stdout'], 'fwrite': ['stdout'], 'pipe': ['pipe'],
 REASONS = {'fwrite': ['write failed'], 'realloc': ['1011 out of memory'],
            'read': ['400 Bad Request: ', '408 Request Timeout: '],
            'write': ['connection closed'],
-           'fflush_socket': ['connection closed', 'closed before everything was sent'],
-           'fwrite_socket': ['connection closed', 'closed before everything was sent']}
+           'fflush_socket': ['connection closed', 'not everything was sent'],
+           'fwrite_socket': ['connection closed', 'not everything was sent']}
 
 
 def matches(pattern, data):

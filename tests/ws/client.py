@@ -16,7 +16,7 @@ from raw import (KEY, PING, PONG, Client, beside, binary, close, closed, encode,
                  last, ping, response, text)
 
 NO_CLOSE = 'wsClient: server: no Close within 2 s'
-UNSENT = 'wsClient: closed before everything was sent'
+UNSENT = 'wsClient: server: not everything was sent'
 NOT_UTF8 = 'wsClient: stdin: not UTF-8, not sent'
 REMINDER = 'Please give me input!\n'
 PATIENCE = 40 * SLOW
